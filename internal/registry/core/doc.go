@@ -1,0 +1,2 @@
+// Package core defines the resources of the core group.
+package core
