@@ -1,0 +1,8 @@
+// Package informer is the client's half of list-watch: it keeps a local, indexed copy of a resource and
+// calls handlers on every change of it; and it has the work queue and the workers with which a control
+// loop follows up.
+//
+// The parts, each in its file: reflector (list, then watch, resuming where it was), delta queue (what
+// happened to each key, in order, not yet handled), indexer (the local copy), informer (the three
+// together, shared by many handlers), queue (keys to work on), worker (who works on them).
+package informer
