@@ -58,6 +58,9 @@ type Resource[T any] struct {
 	// Validate checks the whole object, on create and on update. Metadata is checked for all kinds
 	// alike, with ValidateName for the name.
 	Validate func(*T) field.ErrorList
+	// ValidateCreate checks what holds for new objects only: rules that older objects may break, and
+	// fields that are immutable afterwards. It runs beside Validate.
+	ValidateCreate func(*T) field.ErrorList
 	// ValidateUpdate checks what may not change. It runs beside Validate.
 	ValidateUpdate func(new, old *T) field.ErrorList
 	// ValidateName checks metadata.name; nil is a DNS subdomain. It is the shape of apimachinery's

@@ -33,6 +33,7 @@ type Type struct {
 	PrepareCreate  func(Object)
 	PrepareUpdate  func(new, old Object)
 	Validate       func(Object) field.ErrorList
+	ValidateCreate func(Object) field.ErrorList
 	ValidateUpdate func(new, old Object) field.ErrorList
 	ValidateName   func(name string, prefix bool) []string // nil is a DNS subdomain
 	Warn           func(new, old Object) []string
@@ -142,6 +143,7 @@ func (r Resource[T]) Erase() *Type {
 		PrepareCreate:  erase1(r.PrepareCreate),
 		PrepareUpdate:  erase2(r.PrepareUpdate),
 		Validate:       eraseCheck1(r.Validate),
+		ValidateCreate: eraseCheck1(r.ValidateCreate),
 		ValidateUpdate: eraseCheck2(r.ValidateUpdate),
 		ValidateName:   r.ValidateName,
 		Warn:           eraseWarn(r.Warn),
