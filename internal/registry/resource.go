@@ -69,12 +69,14 @@ type Resource[T any] struct {
 	// Warn returns texts for Warning headers; old is nil on create.
 	Warn func(new, old *T) []string
 	// Begin reserves what the object needs beyond itself, such as addresses; old is nil on create, new
-	// is nil on delete. It may fill fields of new. The returned function, which may be nil, learns
+	// is nil on delete. It may fill fields of new, so it runs after the Prepare hooks and before Validate. The returned function, which may be nil, learns
 	// whether the write was committed (false on dry run).
 	Begin func(ctx context.Context, new, old *T) (finish func(committed bool), err error)
 
 	// Status returns the pointer to the object's status; nil means no status subresource.
 	Status func(*T) any
+	// StatusOnCreate keeps the status that a creator gives (nodes); otherwise create clears it.
+	StatusOnCreate bool
 	// PrepareStatus adjusts an object written through the status subresource; only its status, labels
 	// and annotations and what else metadata allows differ from old.
 	PrepareStatus func(new, old *T)

@@ -53,6 +53,7 @@ type Type struct {
 	TTL            func(Object) time.Duration
 
 	CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected bool
+	StatusOnCreate                                                                     bool
 }
 
 // TypeVersion is one version of a Type.
@@ -70,6 +71,13 @@ type TypeVersion struct {
 	FromHub func(Object) (Object, error)
 	// IsHub tells that the version's Go type is the hub's.
 	IsHub bool
+	// Fields maps the names that field selectors use in this version to those of the type's Fields; nil
+	// where they are the same.
+	Fields map[string]string
+	// ValidateCreate and ValidateUpdate run on writes through this version beside the type's own checks.
+	// They take hubs; nil where the version adds none.
+	ValidateCreate func(Object) field.ErrorList
+	ValidateUpdate func(new, old Object) field.ErrorList
 }
 
 // GroupVersionKind of the version's objects.
@@ -105,6 +113,23 @@ type TypeField struct {
 	Name    string
 	Value   func(Object) string
 	Indexed bool
+}
+
+// Field finds what a field selector of version v means by name, beside metadata.name and
+// metadata.namespace; nil if the version cannot select by it.
+func (t *Type) Field(v *TypeVersion, name string) *TypeField {
+	if v.Fields != nil {
+		own, ok := v.Fields[name]
+		if !ok {
+			return nil
+		}
+		name = own
+	}
+	i := slices.IndexFunc(t.Fields, func(f TypeField) bool { return f.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &t.Fields[i]
 }
 
 // Resource of the type in its own group.
@@ -154,6 +179,7 @@ func (r Resource[T]) Erase() *Type {
 
 		CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
 		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, NeverCollected: r.NeverCollected,
+		StatusOnCreate: r.StatusOnCreate,
 	}
 	if t.Singular == "" {
 		t.Singular = strings.ToLower(r.Kind)
@@ -189,6 +215,7 @@ func (r Resource[T]) eraseVersions(t *Type) {
 			Deprecated:   v.Deprecated,
 			New:          v.new,
 			IsHub:        v.hub,
+			Fields:       v.Fields,
 			ToHub: func(o Object) (Object, error) {
 				h, err := v.toHub(o)
 				if err != nil {
@@ -197,6 +224,12 @@ func (r Resource[T]) eraseVersions(t *Type) {
 				return any(h).(Object), nil
 			},
 			FromHub: func(o Object) (Object, error) { return v.fromHub(mustCast[T](o)) },
+		}
+		if v.ValidateCreate != nil {
+			tv.ValidateCreate = eraseCheck1(v.ValidateCreate)
+		}
+		if v.ValidateUpdate != nil {
+			tv.ValidateUpdate = eraseCheck2(v.ValidateUpdate)
 		}
 		t.Versions = append(t.Versions, tv)
 		if v.hub {

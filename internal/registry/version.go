@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Version is one version in which a resource is served.
@@ -15,7 +16,13 @@ type Version[T any] struct {
 	Group *string
 	// Deprecated is the text of the Warning header that every use of the version answers with.
 	Deprecated string
-	// Kind and Resource of the version's documentation are the resource's own.
+	// Fields are the names that field selectors use in this version, each with the name of the resource's
+	// Field that it means; nil is the resource's own names.
+	Fields map[string]string
+	// ValidateCreate and ValidateUpdate run on writes through this version, beside the resource's own
+	// checks: a later version may be stricter than an earlier one that clients rely on. They take the hub.
+	ValidateCreate func(*T) field.ErrorList
+	ValidateUpdate func(new, old *T) field.ErrorList
 
 	hub     bool
 	new     func() Object
@@ -66,6 +73,18 @@ func (v Version[T]) In(group string) Version[T] {
 // DeprecatedWith makes every use of the version answer with a warning.
 func (v Version[T]) DeprecatedWith(warning string) Version[T] {
 	v.Deprecated = warning
+	return v
+}
+
+// Selecting gives field selectors the version's own names for the resource's Fields.
+func (v Version[T]) Selecting(names map[string]string) Version[T] {
+	v.Fields = names
+	return v
+}
+
+// Checking adds checks of writes through this version.
+func (v Version[T]) Checking(create func(*T) field.ErrorList, update func(new, old *T) field.ErrorList) Version[T] {
+	v.ValidateCreate, v.ValidateUpdate = create, update
 	return v
 }
 
