@@ -1,0 +1,421 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// The commit pipeline.
+//
+// Many callers of Commit, one writer, one acknowledger:
+//
+//	Commit ──► queue ──► writer: gather a group, check preconditions,    ──► acknowledger: await the sync,
+//	                     assign revisions, write one batch (not synced)      install the view, publish to
+//	                                                                         the tail, answer the callers
+//
+// The writer takes all that waits (up to groupBytes) as one group. It checks each request in order
+// against the state after the one before it: first what this group already changes (overlay), then
+// Pebble, which shows earlier groups as soon as they are written. Requests whose preconditions hold
+// become one Pebble batch, written to the log and the memtable at once and synced by Pebble. While the
+// acknowledger waits for that sync, the writer gathers, checks and writes the next group, and Pebble
+// syncs it together with whatever else is there when its turn comes; so there is at most one sync a
+// group, and one group in the making while one is being synced.
+//
+// Invariants:
+//
+//  1. Only the writer assigns revisions and writes live, commit, forward, expiry and state records.
+//     Revisions are dense: revision n+1 is in the same batch as n or in the next one.
+//  2. Groups become durable in the order in which they were written (one log, synced by prefix), and
+//     the acknowledger handles them in that order.
+//  3. What a reader or a caller is told follows from durable commits only: readers use views, which
+//     appear when their group is durable; a failed precondition is reported after the group that it was
+//     checked against is durable, even if it has nothing to write itself.
+//  4. A commit is in the latest view and in the tail before its caller is answered.
+//  5. After a failed write or sync nothing is acknowledged any more, for nobody knows what the device
+//     holds: the engine serves reads of the last durable view until it is opened again.
+//
+// With Batch and Memory the acknowledger waits for no sync, and "durable" above means written.
+
+const (
+	// groupBytes bounds a group, so that its batch stays a small part of a memtable.
+	groupBytes = 1 << 20
+	// requestOverhead is what a request is counted for beside its values.
+	requestOverhead = 256
+)
+
+// request is one call of Commit on its way through the pipeline.
+type request struct {
+	ops []store.Op
+	// rev and err are the answer, there when done is closed.
+	rev  store.Revision
+	err  error
+	done chan struct{}
+	// events are what the commit did; the writer fills them in.
+	events []store.Event
+	bytes  int64
+}
+
+func newRequest(ops []store.Op) *request {
+	r := &request{ops: ops, done: make(chan struct{}), bytes: requestOverhead}
+	for i := range ops {
+		r.bytes += int64(len(ops[i].Key) + len(ops[i].Value))
+	}
+	return r
+}
+
+// answer ends the request; its caller may have left. failure is that of its group.
+func (r *request) answer(failure error) {
+	if failure != nil {
+		r.rev, r.err = 0, failure
+	}
+	close(r.done)
+}
+
+// queue is where requests wait for the writer.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*request
+	closed  bool
+	// filled has an element when the writer may have something to do.
+	filled chan struct{}
+}
+
+func newQueue() *queue { return &queue{filled: make(chan struct{}, 1)} }
+
+func (q *queue) put(r *request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return store.ErrClosed
+	}
+	q.waiting = append(q.waiting, r)
+	q.signal()
+	return nil
+}
+
+func (q *queue) signal() {
+	select {
+	case q.filled <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for requests and moves a group of them to buf; none if the queue is closed and empty.
+func (q *queue) take(buf []*request) []*request {
+	for {
+		<-q.filled
+		q.mu.Lock()
+		n, size := 0, int64(0)
+		for n < len(q.waiting) && (n == 0 || size+q.waiting[n].bytes <= groupBytes) {
+			size += q.waiting[n].bytes
+			n++
+		}
+		buf = append(buf, q.waiting[:n]...)
+		rest := copy(q.waiting, q.waiting[n:])
+		clear(q.waiting[rest:])
+		q.waiting = q.waiting[:rest]
+		closed := q.closed
+		if rest > 0 || closed {
+			q.signal()
+		}
+		q.mu.Unlock()
+		if n > 0 || closed {
+			return buf
+		}
+	}
+}
+
+// close lets no more requests in; those that wait are still served.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+// group is what goes to disk together.
+type group struct {
+	requests []*request
+	// batch is nil if the group has nothing to write.
+	batch *pebble.Batch
+	// view is the state after the group; nil if batch is.
+	view  *view
+	state stateRecord
+	// expiry is the soonest expiry that the group set, or never.
+	expiry int64
+	// err is why the group was not written.
+	err error
+}
+
+// Commit implements store.Store.
+func (e *Engine) Commit(ctx context.Context, ops ...store.Op) (store.Revision, error) {
+	if err := validate(ops); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	r, err := e.submit(ops)
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-r.done:
+		return r.rev, r.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// submit puts a request into the queue, if the engine can write at all.
+func (e *Engine) submit(ops []store.Op) (*request, error) {
+	if err := e.failure.get(); err != nil {
+		return nil, err
+	}
+	r := newRequest(ops)
+	if !e.disk.hasRoom(r.bytes) {
+		return nil, fmt.Errorf("%w: %s", store.ErrNoSpace, e.opts.Dir)
+	}
+	if err := e.queue.put(r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func validate(ops []store.Op) error {
+	if len(ops) == 0 {
+		return errors.New("a commit needs an operation")
+	}
+	for i := range ops {
+		if ops[i].Expect < store.AnyRevision || ops[i].TTL < 0 {
+			return fmt.Errorf("%s: a commit with a negative revision or time to live", ops[i].Key)
+		}
+	}
+	if len(ops) == 1 {
+		return nil
+	}
+	seen := make(map[string]struct{}, len(ops))
+	for i := range ops {
+		seen[ops[i].Key] = struct{}{}
+	}
+	if len(seen) < len(ops) {
+		return errors.New("a commit names a key twice")
+	}
+	return nil
+}
+
+// writer turns requests into groups on disk. Its fields are its goroutine's alone.
+type writer struct {
+	e *Engine
+	// state after the last group written.
+	state stateRecord
+	// overlay holds what the group in the making has changed.
+	overlay map[string]liveRecord
+	// found holds the present records of the request in the making, one for each op.
+	found []liveRecord
+}
+
+// run ends when the queue is closed and empty.
+func (w *writer) run(out chan<- *group) {
+	defer close(out)
+	for {
+		requests := w.e.queue.take(nil)
+		if len(requests) == 0 {
+			return
+		}
+		g := w.assemble(requests)
+		if g.batch != nil {
+			g.err = w.write(g)
+		}
+		out <- g
+	}
+}
+
+// assemble checks the requests in order and puts the effects of those that hold into the group's batch.
+func (w *writer) assemble(requests []*request) *group {
+	g := &group{requests: requests, expiry: never}
+	clear(w.overlay)
+	now := max(time.Now().UnixMilli(), w.state.time)
+	for _, r := range requests {
+		if r.err = w.check(r.ops); r.err != nil {
+			continue
+		}
+		if g.batch == nil {
+			g.batch = w.e.db.NewBatch()
+		}
+		w.state.time = now
+		w.put(g, r)
+	}
+	if g.batch == nil {
+		return g
+	}
+	g.state = w.state
+	g.err = g.batch.Set(stateKey, w.state.encode(stateKey), nil)
+	return g
+}
+
+// check finds the present records of the ops' keys and compares them with the preconditions.
+func (w *writer) check(ops []store.Op) error {
+	w.found = w.found[:0]
+	for i := range ops {
+		op := &ops[i]
+		live, err := w.lookUp(op.Key)
+		if err != nil {
+			return err
+		}
+		missing := op.Value == nil && live.revision == 0
+		if missing || op.Expect != store.AnyRevision && op.Expect != live.revision {
+			actual := store.KV{Key: op.Key, Value: live.value, Revision: live.revision}
+			return &store.ConflictError{Key: op.Key, Expect: op.Expect, Actual: actual}
+		}
+		w.found = append(w.found, live)
+	}
+	return nil
+}
+
+func (w *writer) lookUp(key string) (liveRecord, error) {
+	if live, ok := w.overlay[key]; ok {
+		return live, nil
+	}
+	return getLive(w.e.db, key)
+}
+
+// put writes a request's effects into the batch, under the next revision.
+func (w *writer) put(g *group, r *request) {
+	w.state.revision++
+	r.rev = w.state.revision
+	r.events = make([]store.Event, len(r.ops))
+	log := commitRecord{time: w.state.time, changes: make([]change, len(r.ops))}
+	for i := range r.ops {
+		op, prev := &r.ops[i], w.found[i]
+		expiry := w.putLive(g, op, prev)
+		g.expiry = min(g.expiry, expiry)
+		log.changes[i] = change{key: op.Key, deleted: op.Value == nil, prevRevision: prev.revision, prev: prev.value}
+		r.events[i] = store.Event{
+			Revision: r.rev, Key: op.Key, Value: op.Value, Hint: op.Hint,
+			Prev: prev.value, PrevRevision: prev.revision,
+		}
+		if prev.revision == 0 {
+			r.events[i].Prev = nil
+		}
+		if prev.revision > w.e.history.oldest.Load() {
+			k := forwardKey(prev.revision, op.Key)
+			mustBatch(g.batch.Set(k, encodeNumber(k, r.rev), nil))
+		}
+	}
+	w.putLog(g, log)
+}
+
+// putLive replaces a key's live record and its place in the expiry index.
+func (w *writer) putLive(g *group, op *store.Op, prev liveRecord) (expiry int64) {
+	if prev.expiry != 0 {
+		mustBatch(g.batch.Delete(expiryKey(prev.expiry, op.Key), nil))
+	}
+	if op.Value == nil {
+		w.overlay[op.Key] = liveRecord{}
+		mustBatch(g.batch.Delete(liveKey(op.Key), nil))
+		return never
+	}
+	live := liveRecord{revision: w.state.revision, value: op.Value}
+	if op.TTL > 0 {
+		live.expiry = w.state.time + max(1, op.TTL.Milliseconds())
+		mustBatch(g.batch.Set(expiryKey(live.expiry, op.Key), nil, nil))
+	}
+	w.overlay[op.Key] = live
+	set := g.batch.SetDeferred(1+len(op.Key), live.size())
+	set.Key[0] = liveSpace
+	copy(set.Key[1:], op.Key)
+	live.encode(set.Key, set.Value)
+	mustBatch(set.Finish())
+	if live.expiry == 0 {
+		return never
+	}
+	return live.expiry
+}
+
+// putLog writes the commit record. Its total includes its own size, as of before the total was known:
+// totals are for measuring the log, and a byte more or less in one record is no matter.
+func (w *writer) putLog(g *group, log commitRecord) {
+	w.state.total += int64(log.size())
+	log.total = w.state.total
+	set := g.batch.SetDeferred(9, log.size())
+	copy(set.Key, logKey(w.state.revision))
+	log.encode(set.Key, set.Value)
+	mustBatch(set.Finish())
+}
+
+// mustBatch is for operations on a batch in memory, which fail only if it grows beyond 4 GiB.
+func mustBatch(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("a group of at most %d bytes and one request did not fit a batch: %v", groupBytes, err))
+	}
+}
+
+// write gives the group to Pebble, without waiting for the sync, and takes the view after it.
+func (w *writer) write(g *group) error {
+	if err := errors.Join(g.err, w.e.failure.get()); err != nil {
+		return err
+	}
+	if err := w.e.apply(g.batch, w.e.opts.Durability == Sync); err != nil {
+		return err
+	}
+	g.view = newView(w.e.db, g.state.revision)
+	return nil
+}
+
+// apply writes a batch; if it is to be synced, SyncWait must follow. Pebble panics when it cannot go on
+// to a new log file: that is an error here if the disk has failed, and a defect otherwise.
+func (e *Engine) apply(b *pebble.Batch, sync bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if !e.disk.failed.Load() {
+				panic(p)
+			}
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	if sync {
+		return e.db.ApplyNoSyncWait(b, pebble.Sync)
+	}
+	return e.db.Apply(b, pebble.NoSync)
+}
+
+// acknowledge ends when the writer does.
+func (e *Engine) acknowledge(groups <-chan *group) {
+	for g := range groups {
+		err := e.settle(g)
+		if err != nil {
+			err = e.failure.set(err)
+		}
+		for _, r := range g.requests {
+			r.answer(err)
+		}
+	}
+}
+
+// settle waits until the group is durable and shows it to readers.
+func (e *Engine) settle(g *group) error {
+	if err := errors.Join(g.err, e.failure.get()); err != nil || g.batch == nil {
+		return err
+	}
+	if e.opts.Durability == Sync {
+		if err := g.batch.SyncWait(); err != nil {
+			return errors.Join(err, g.view.release())
+		}
+	}
+	if err := errors.Join(e.readers.install(g.view), g.batch.Close()); err != nil {
+		return err
+	}
+	e.tail.publish(g)
+	e.syncer.written()
+	e.history.grown(g.state.total)
+	e.expirer.scheduled(g.expiry)
+	return nil
+}

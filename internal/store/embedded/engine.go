@@ -1,0 +1,210 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// Engine is an open store.
+type Engine struct {
+	opts     Options
+	disk     *disk
+	db       *pebble.DB
+	failure  *failure
+	queue    *queue
+	readers  *readers
+	tail     *tail
+	history  *history
+	expirer  *expirer
+	syncer   *syncer
+	pipeline sync.WaitGroup
+	// background counts the goroutines that stop ends.
+	background sync.WaitGroup
+	stop       chan struct{}
+	closing    sync.Once
+	closeErr   error
+}
+
+var _ store.Store = (*Engine)(nil)
+
+// start begins the pipeline and the background work, from the state that was found on disk.
+func (e *Engine) start(state stateRecord, oldest store.Revision) {
+	e.queue = newQueue()
+	e.readers = &readers{held: make(map[*snapshot]struct{}), latest: newView(e.db, state.revision)}
+	e.tail = &tail{last: state.revision, oldest: oldest, limit: e.opts.TailBytes}
+	e.history = &history{e: e, wake: make(chan struct{}, 1)}
+	e.history.oldest.Store(oldest)
+	e.expirer = &expirer{e: e, wake: make(chan struct{}, 1)}
+	e.expirer.next.Store(never)
+	e.syncer = &syncer{e: e}
+	e.stop = make(chan struct{})
+
+	groups := make(chan *group)
+	w := &writer{e: e, state: state, overlay: make(map[string]liveRecord)}
+	e.pipeline.Go(func() { w.run(groups) })
+	e.pipeline.Go(func() { e.acknowledge(groups) })
+	e.background.Go(func() { e.history.run(e.stop) })
+	e.background.Go(func() { e.expirer.run(e.stop) })
+}
+
+// Get implements store.Store.
+func (e *Engine) Get(ctx context.Context, key string) (store.KV, error) {
+	if err := ctx.Err(); err != nil {
+		return store.KV{}, err
+	}
+	v, err := e.readers.acquire()
+	if err != nil {
+		return store.KV{}, err
+	}
+	kv, err := v.kv(key)
+	return kv, errors.Join(err, e.readers.giveBack(v))
+}
+
+// Revision implements store.Store.
+func (e *Engine) Revision(ctx context.Context) (store.Revision, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return e.readers.revision()
+}
+
+// Snapshot implements store.Store. A snapshot that is kept for long keeps what was deleted since on disk.
+func (e *Engine) Snapshot(ctx context.Context) (store.Snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := e.readers.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Oldest implements store.Store.
+func (e *Engine) Oldest(ctx context.Context) (store.Revision, error) {
+	if err := e.readers.enter(); err != nil {
+		return 0, err
+	}
+	defer e.readers.leave()
+	return e.history.oldest.Load(), ctx.Err()
+}
+
+// Compact implements store.Store.
+func (e *Engine) Compact(ctx context.Context, upTo store.Revision) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v, err := e.readers.acquire()
+	if err != nil {
+		return err
+	}
+	defer e.readers.giveBack(v)
+	return e.history.cut(min(upTo, v.revision))
+}
+
+// Size implements store.Store.
+func (e *Engine) Size(ctx context.Context) (int64, error) {
+	if err := e.readers.enter(); err != nil {
+		return 0, err
+	}
+	defer e.readers.leave()
+	return int64(e.db.Metrics().DiskSpaceUsage()), ctx.Err()
+}
+
+// Close implements store.Store. Commits that were called before it are finished.
+func (e *Engine) Close() error {
+	e.closing.Do(func() { e.closeErr = e.close() })
+	return e.closeErr
+}
+
+func (e *Engine) close() error {
+	e.disk.release()
+	close(e.stop)
+	e.background.Wait()
+	e.queue.close()
+	e.pipeline.Wait()
+	e.tail.close()
+	e.syncer.stop()
+	err := e.readers.close()
+	if failed := e.failure.get(); failed != nil {
+		// Pebble after a failed write may hold its locks for ever: it is left alone, and as the disk
+		// lets no write through any more, it can do no harm to whoever opens the directory next.
+		return errors.Join(failed, e.disk.unlock())
+	}
+	return errors.Join(err, e.db.Close())
+}
+
+// failure is the first error after which the engine writes no more.
+type failure struct {
+	err atomic.Pointer[error]
+}
+
+// set keeps the first error and returns it.
+func (f *failure) set(err error) error {
+	wrapped := fmt.Errorf("the store writes no more until it is opened again: %w", err)
+	if f.err.CompareAndSwap(nil, &wrapped) {
+		return wrapped
+	}
+	return f.get()
+}
+
+func (f *failure) get() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Failure is the error after which the engine refuses writes, or nil. A server that is not healthy
+// without its store asks here.
+func (e *Engine) Failure() error { return e.failure.get() }
+
+// syncer brings commits to the device some time after they were acknowledged, for Batch.
+type syncer struct {
+	e  *Engine
+	mu sync.Mutex
+	// due is nil while all is on the device; guarded by mu.
+	due *time.Timer
+}
+
+// written is told of every group.
+func (s *syncer) written() {
+	if s.e.opts.Durability != Batch {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.due == nil {
+		s.due = time.AfterFunc(s.e.opts.SyncInterval, s.sync)
+	}
+}
+
+func (s *syncer) sync() {
+	s.mu.Lock()
+	s.due = nil
+	s.mu.Unlock()
+	if s.e.readers.enter() != nil {
+		return
+	}
+	defer s.e.readers.leave()
+	if err := s.e.db.LogData(nil, pebble.Sync); err != nil {
+		s.e.failure.set(err)
+	}
+}
+
+// stop is followed by Pebble's Close, which syncs.
+func (s *syncer) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.due != nil {
+		s.due.Stop()
+	}
+}

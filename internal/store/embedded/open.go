@@ -1,0 +1,166 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// A marker file says that a directory is ours and in which format, so that nothing of Pebble touches a
+// directory that is not, or that a later version has written.
+const (
+	markerName    = "PROA-STORE"
+	markerText    = "proa store, format %d\n"
+	formatVersion = 1
+)
+
+// Open opens the store in the directory, or makes a new one if the directory is empty or missing. An
+// error leaves what is there as it was.
+func Open(opts Options) (*Engine, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	opts = opts.withDefaults()
+	e := &Engine{opts: opts, failure: &failure{}}
+	e.disk = newDisk(opts.FS, opts.Dir, opts.MinFreeBytes, func(err error) {
+		opts.Logger.Error("writing to the store's directory failed; the store is read-only now", "dir", opts.Dir, "err", err)
+		e.failure.set(err)
+	})
+	if err := e.openPebble(); err != nil {
+		return nil, fmt.Errorf("store in %s: %w", opts.Dir, err)
+	}
+	state, oldest, err := e.recover()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.db.Close())
+	}
+	e.disk.arm()
+	e.start(state, oldest)
+	return e, nil
+}
+
+func (e *Engine) openPebble() error {
+	isNew, err := inspect(e.opts.FS, e.opts.Dir)
+	if err != nil {
+		return err
+	}
+	if isNew {
+		if err := e.opts.FS.MkdirAll(e.opts.Dir, 0o700); err != nil {
+			return err
+		}
+	}
+	lock, err := pebble.LockDirectory(e.opts.Dir, e.disk)
+	if err != nil {
+		return lockError(err)
+	}
+	if isNew {
+		err = writeMarker(e.opts.FS, e.opts.Dir)
+	}
+	if err == nil {
+		e.db, err = pebble.Open(e.opts.Dir, e.pebbleOptions(lock))
+	}
+	if err == nil {
+		if err = e.failure.get(); err == nil {
+			return nil
+		}
+	}
+	if pebble.IsCorruptionError(err) {
+		err = fmt.Errorf("%w: %v", store.ErrCorrupt, err)
+	}
+	return errors.Join(err, e.disk.unlock())
+}
+
+// lockError tells the one case that a user can understand from the others.
+func lockError(err error) error {
+	held := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) ||
+		strings.Contains(err.Error(), "lock held by current process")
+	if held {
+		return fmt.Errorf("the directory is in use by another server")
+	}
+	return err
+}
+
+// inspect looks at the directory without changing it. It is new if a store may be made in it.
+func inspect(files vfs.FS, dir string) (isNew bool, err error) {
+	names, err := files.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if slices.Contains(names, markerName) {
+		return false, checkMarker(files, files.PathJoin(dir, markerName))
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if name != "LOCK" && name != "lost+found" && name != markerName+".new" {
+			return false, fmt.Errorf("the directory holds %s but no store; a new store needs an empty directory", name)
+		}
+	}
+	return true, nil
+}
+
+func checkMarker(files vfs.FS, path string) error {
+	f, err := files.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return err
+	}
+	var version int
+	if n, _ := fmt.Sscanf(string(text), markerText, &version); n != 1 {
+		return fmt.Errorf("%w: %s says %q", store.ErrCorrupt, markerName, text)
+	}
+	if version > formatVersion {
+		return fmt.Errorf("it has format %d, and this version knows %d at most; a newer version wrote it", version, formatVersion)
+	}
+	return nil
+}
+
+func writeMarker(files vfs.FS, dir string) error {
+	path := files.PathJoin(dir, markerName)
+	f, err := files.Create(path+".new", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, markerText, formatVersion)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := files.Rename(path+".new", path); err != nil {
+		return err
+	}
+	d, err := files.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// recover reads where the last run ended. It reads two records, however large the store is.
+func (e *Engine) recover() (state stateRecord, oldest store.Revision, err error) {
+	_, err = get(e.db, stateKey, func(record []byte) (err error) {
+		state, err = decodeState(stateKey, record)
+		return err
+	})
+	if err != nil {
+		return state, 0, err
+	}
+	_, err = get(e.db, oldestKey, func(record []byte) (err error) {
+		oldest, err = decodeNumber(oldestKey, record)
+		return err
+	})
+	return state, oldest, err
+}

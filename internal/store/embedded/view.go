@@ -1,0 +1,273 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// view is the key space at a revision. The pipeline takes one of every group of commits as it is
+// applied, and hands it to readers when the group is durable: Pebble itself shows writes before they
+// are, so nobody but the writer reads from Pebble except through a view.
+type view struct {
+	snap     *pebble.Snapshot
+	revision store.Revision
+	// refs counts the readers, plus one while the view is the latest. The last one closes snap.
+	refs atomic.Int32
+}
+
+func newView(db *pebble.DB, rev store.Revision) *view {
+	v := &view{snap: db.NewSnapshot(), revision: rev}
+	v.refs.Store(1)
+	return v
+}
+
+func (v *view) release() error {
+	if v.refs.Add(-1) == 0 {
+		return v.snap.Close()
+	}
+	return nil
+}
+
+// get returns a record of the view after use has had a look at it; found is false if there is none. The
+// record's bytes are use's only while it runs.
+func (v *view) get(key []byte, use func(record []byte) error) (found bool, err error) {
+	return get(v.snap, key, use)
+}
+
+func get(r pebble.Reader, key []byte, use func(record []byte) error) (found bool, err error) {
+	record, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, readError(key, err)
+	}
+	defer closer.Close()
+	return true, use(record)
+}
+
+// getLive returns the present record of a key, with a value of its own; zero if there is none.
+func getLive(r pebble.Reader, key string) (live liveRecord, err error) {
+	k := liveKey(key)
+	_, err = get(r, k, func(record []byte) (err error) {
+		live, err = decodeLive(k, record)
+		live.value = append([]byte{}, live.value...)
+		return err
+	})
+	return live, err
+}
+
+// readError names the record that could not be read.
+func readError(key []byte, err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: record %q: %v", store.ErrCorrupt, key, err)
+	}
+	return fmt.Errorf("reading record %q: %w", key, err)
+}
+
+// readers lets reads in until the engine closes, and holds the view that they get. Pebble must not be
+// used after it was closed, so close waits for those inside and closes the snapshots of those who still
+// hold one.
+type readers struct {
+	mu     sync.Mutex
+	latest *view
+	// inside is how many reads are under way.
+	inside int
+	closed bool
+	// empty is closed when the last read after close has left; made by close.
+	empty chan struct{}
+	// held are the snapshots given out and not yet closed.
+	held map[*snapshot]struct{}
+}
+
+// enter begins a read; leave must follow.
+func (r *readers) enter() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return store.ErrClosed
+	}
+	r.inside++
+	return nil
+}
+
+func (r *readers) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inside--
+	if r.closed && r.inside == 0 {
+		close(r.empty)
+	}
+}
+
+// acquire begins a read of the latest view; giveBack must follow.
+func (r *readers) acquire() (*view, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, store.ErrClosed
+	}
+	r.inside++
+	r.latest.refs.Add(1)
+	return r.latest, nil
+}
+
+func (r *readers) giveBack(v *view) error {
+	defer r.leave()
+	return v.release()
+}
+
+// revision of the latest view.
+func (r *readers) revision() (store.Revision, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, store.ErrClosed
+	}
+	return r.latest.revision, nil
+}
+
+// install makes v the latest view.
+func (r *readers) install(v *view) error {
+	r.mu.Lock()
+	old := r.latest
+	r.latest = v
+	r.mu.Unlock()
+	if old == nil {
+		return nil
+	}
+	return old.release()
+}
+
+// snapshot gives out the latest view for as long as its holder wants, or the engine lives.
+func (r *readers) snapshot() (*snapshot, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, store.ErrClosed
+	}
+	r.latest.refs.Add(1)
+	s := &snapshot{readers: r, view: r.latest}
+	r.held[s] = struct{}{}
+	return s, nil
+}
+
+// drop takes the snapshot back; false if that was done before.
+func (r *readers) drop(s *snapshot) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, held := r.held[s]
+	delete(r.held, s)
+	return held
+}
+
+// close ends reading: it waits for the reads under way and closes all views.
+func (r *readers) close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.empty = make(chan struct{})
+	if r.inside == 0 {
+		close(r.empty)
+	}
+	held := r.held
+	r.held = nil
+	r.mu.Unlock()
+	<-r.empty
+	var errs []error
+	for s := range held {
+		errs = append(errs, s.view.release())
+	}
+	return errors.Join(append(errs, r.latest.release())...)
+}
+
+// snapshot is a view in the hands of a user of the store.
+type snapshot struct {
+	readers *readers
+	view    *view
+}
+
+var _ store.Snapshot = (*snapshot)(nil)
+
+func (s *snapshot) Revision() store.Revision { return s.view.revision }
+
+func (s *snapshot) Get(key string) (store.KV, error) {
+	if err := s.readers.enter(); err != nil {
+		return store.KV{}, err
+	}
+	defer s.readers.leave()
+	return s.view.kv(key)
+}
+
+func (v *view) kv(key string) (store.KV, error) {
+	live, err := getLive(v.snap, key)
+	if err != nil {
+		return store.KV{}, err
+	}
+	if live.revision == 0 {
+		return store.KV{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
+	}
+	return store.KV{Key: key, Value: live.value, Revision: live.revision}, nil
+}
+
+func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
+	if err := s.readers.enter(); err != nil {
+		return err
+	}
+	defer s.readers.leave()
+	upper := []byte{liveSpace + 1}
+	if r.End != "" {
+		upper = liveKey(r.End)
+	}
+	it, err := s.view.snap.NewIter(&pebble.IterOptions{LowerBound: liveKey(r.Start), UpperBound: upper})
+	if err != nil {
+		return readError(liveKey(r.Start), err)
+	}
+	defer it.Close()
+	given := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		kv, err := liveAt(it)
+		if err != nil {
+			return err
+		}
+		given++
+		if !yield(kv) || given == r.Limit {
+			return nil
+		}
+	}
+	if err := it.Error(); err != nil {
+		return readError(liveKey(r.Start), err)
+	}
+	return nil
+}
+
+// liveAt decodes the live record that the iterator stands on.
+func liveAt(it *pebble.Iterator) (store.KV, error) {
+	record, err := it.ValueAndErr()
+	if err != nil {
+		return store.KV{}, readError(it.Key(), err)
+	}
+	live, err := decodeLive(it.Key(), record)
+	if err != nil {
+		return store.KV{}, err
+	}
+	value := append([]byte{}, live.value...)
+	return store.KV{Key: string(it.Key()[1:]), Value: value, Revision: live.revision}, nil
+}
+
+// Close may be called more than once, and after the engine's.
+func (s *snapshot) Close() error {
+	if s.readers.enter() != nil {
+		return nil
+	}
+	defer s.readers.leave()
+	if !s.readers.drop(s) {
+		return nil
+	}
+	return s.view.release()
+}
