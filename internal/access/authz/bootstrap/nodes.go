@@ -1,0 +1,58 @@
+package bootstrap
+
+import rbacv1 "k8s.io/api/rbac/v1"
+
+// nodes are the roles of what runs on nodes. Kubelets themselves are authorized by the node authorizer;
+// system:node is bound to nobody.
+func nodes() []*rbacv1.ClusterRole {
+	return []*rbacv1.ClusterRole{
+		clusterRole("system:node",
+			allow("create", authentication, "tokenreviews"),
+			allow("create", authorization, "localsubjectaccessreviews subjectaccessreviews"),
+			allow(read, core, "services"),
+			allow("create get list watch", core, "nodes"),
+			allow(change, core, "nodes/status"),
+			allow(change, core, "nodes"),
+			recordEvents(),
+			allow(read, core, "pods"),
+			allow("create delete", core, "pods"),
+			allow(change, core, "pods/status"),
+			allow("create", core, "pods/eviction"),
+			allow(read, core, "configmaps secrets"),
+			allow("get", core, "persistentvolumeclaims persistentvolumes"),
+			allow("get", core, "endpoints"),
+			allow("create get list watch", certificates, "certificatesigningrequests"),
+			allow("create delete get patch update", coordination, "leases"),
+			allow("get", storage, "volumeattachments"),
+			allow("create", core, "serviceaccounts/token"),
+			allow("get patch update", core, "persistentvolumeclaims/status"),
+			allow(read, storage, "csidrivers"),
+			allow("create delete get patch update", storage, "csinodes"),
+			allow(read, nodeGroup, "runtimeclasses"),
+			allow("get", resource, "resourceclaims"),
+			allow("deletecollection", resource, "resourceslices"),
+			allow("get", core, "serviceaccounts"),
+		),
+		clusterRole("system:node-bootstrapper",
+			allow("create get list watch", certificates, "certificatesigningrequests"),
+		),
+		clusterRole("system:node-problem-detector",
+			allow("get", core, "nodes"),
+			allow("patch", core, "nodes/status"),
+			recordEvents(),
+		),
+		clusterRole("system:node-proxier",
+			allow(follow, core, "endpoints services"),
+			allow(read, core, "nodes"),
+			recordEvents(),
+			allow(follow, networking, "servicecidrs"),
+			allow(follow, discovery, "endpointslices"),
+		),
+		clusterRole("system:kubelet-api-admin",
+			allow(read, core, "nodes"),
+			allow("proxy", core, "nodes"),
+			allow(every, core, "nodes/log nodes/metrics nodes/proxy nodes/stats"),
+			allow(every, core, "nodes/configz nodes/healthz nodes/pods"),
+		),
+	}
+}
