@@ -34,7 +34,9 @@ type Schema struct {
 	Prefix string
 	// Describe reads what the cache needs out of a stored value. It is called once for every event and
 	// for every key at start; hint is the writer's, if it was in this process. The item's Value is the
-	// stored encoding with kv.Revision spliced in as its resourceVersion.
+	// stored encoding with kv.Revision spliced in as its resourceVersion. For an object that a watcher
+	// sees deleted it is called once more, with the last stored value and the revision of the deletion.
+	// A value that it returns an error for is reported and left out, as if the key did not exist.
 	Describe func(kv store.KV, hint any) (*Item, error)
 	// Indexed lists the positions in Item.Fields whose value watchers are found by
 	// (spec.nodeName of pods, for one).
@@ -73,10 +75,17 @@ type Selector struct {
 
 // FieldDemand is one requirement of a field selector.
 type FieldDemand struct {
-	Field int    // position in Item.Fields
+	Field int    // position in Item.Fields, FieldName or FieldNamespace
 	Value string // to compare with
 	Not   bool   // must differ instead of be equal
 }
+
+// Positions in a FieldDemand of what every item has beside its Fields. A selector that fixes them to one
+// value says so in Namespace and Name, which are indexed.
+const (
+	FieldName      = -1
+	FieldNamespace = -2
+)
 
 // WatchOptions says where a watch begins and what it wants.
 type WatchOptions struct {
@@ -119,8 +128,11 @@ type Batch struct {
 // ErrStarting means that a table has not been loaded yet.
 var ErrStarting = errors.New("cache: not loaded yet")
 
-// ErrNoTable means that no table has the name.
+// ErrNoTable means that no table has the name, or that it has been removed.
 var ErrNoTable = errors.New("cache: no such table")
+
+// ErrStopped means that a watcher was stopped.
+var ErrStopped = errors.New("cache: watcher stopped")
 
 // ExpiredError says that a revision is below the window.
 type ExpiredError struct{ Requested, Oldest store.Revision }

@@ -1,0 +1,215 @@
+package cache
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// interest finds the watchers that may want a change. Each watcher stands in one bucket, by the most
+// telling thing its selector fixes: key, then name, then an indexed field, then namespace, then nothing.
+// A change looks into the few buckets that its own key and values name. Guarded by the table's mu.
+type interest struct {
+	indexed []int // positions in Item.Fields, as in Schema.Indexed
+
+	all         bucket
+	byKey       map[string]*bucket
+	byName      map[string]*bucket
+	byNamespace map[string]*bucket
+	byField     []map[string]*bucket // one for each of indexed
+
+	count int
+}
+
+// bucket is the watchers that fix the same thing.
+type bucket struct {
+	watchers []*Watcher
+	home     map[string]*bucket // where an empty bucket is taken out; nil for the one of all
+	value    string             // its key there
+}
+
+func newInterest(indexed []int) interest {
+	x := interest{
+		indexed:     indexed,
+		byKey:       map[string]*bucket{},
+		byName:      map[string]*bucket{},
+		byNamespace: map[string]*bucket{},
+	}
+	for range indexed {
+		x.byField = append(x.byField, map[string]*bucket{})
+	}
+	return x
+}
+
+func (x *interest) add(w *Watcher) {
+	b := x.choose(&w.selector)
+	w.bucket, w.place = b, len(b.watchers)
+	b.watchers = append(b.watchers, w)
+	x.count++
+}
+
+func (x *interest) remove(w *Watcher) {
+	b := w.bucket
+	last := len(b.watchers) - 1
+	b.watchers[w.place] = b.watchers[last]
+	b.watchers[w.place].place = w.place
+	b.watchers[last] = nil
+	b.watchers = b.watchers[:last]
+	w.bucket = nil
+	x.count--
+	if last == 0 && b.home != nil {
+		delete(b.home, b.value)
+	}
+}
+
+// watchers returns all, in no order.
+func (x *interest) watchers() []*Watcher {
+	found := slices.Clone(x.all.watchers)
+	for _, buckets := range append([]map[string]*bucket{x.byKey, x.byName, x.byNamespace}, x.byField...) {
+		for _, b := range buckets {
+			found = append(found, b.watchers...)
+		}
+	}
+	return found
+}
+
+func (x *interest) choose(s *Selector) *bucket {
+	switch {
+	case s.Name != "" && s.Namespace != "":
+		return bucketFor(x.byKey, s.Namespace+"/"+s.Name)
+	case s.Name != "":
+		return bucketFor(x.byName, s.Name)
+	}
+	for n, field := range x.indexed {
+		for _, d := range s.Fields {
+			if d.Field == field && !d.Not {
+				return bucketFor(x.byField[n], d.Value)
+			}
+		}
+	}
+	if s.Namespace != "" {
+		return bucketFor(x.byNamespace, s.Namespace)
+	}
+	return &x.all
+}
+
+func bucketFor(home map[string]*bucket, value string) *bucket {
+	b := home[value]
+	if b == nil {
+		b = &bucket{home: home, value: value}
+		home[value] = b
+	}
+	return b
+}
+
+// find appends the buckets whose watchers may want the change.
+func (x *interest) find(found []*bucket, c *change) []*bucket {
+	key := c.key()
+	namespace, name := splitKey(key)
+	found = appendBucket(found, x.byKey, key)
+	found = appendBucket(found, x.byName, name)
+	found = appendBucket(found, x.byNamespace, namespace)
+	for n, field := range x.indexed {
+		if len(x.byField[n]) == 0 {
+			continue
+		}
+		if c.item != nil {
+			found = appendBucket(found, x.byField[n], c.item.field(field))
+		}
+		if c.prev != nil && (c.item == nil || c.item.field(field) != c.prev.field(field)) {
+			found = appendBucket(found, x.byField[n], c.prev.field(field))
+		}
+	}
+	if len(x.all.watchers) > 0 {
+		found = append(found, &x.all)
+	}
+	return found
+}
+
+func appendBucket(found []*bucket, home map[string]*bucket, value string) []*bucket {
+	if len(home) == 0 {
+		return found
+	}
+	if b := home[value]; b != nil {
+		return append(found, b)
+	}
+	return found
+}
+
+// selects says whether the selector wants the key, whatever its value.
+func (s *Selector) selectsKey(key string) bool {
+	if s.Namespace == "" && s.Name == "" {
+		return true
+	}
+	namespace, name := splitKey(key)
+	return (s.Namespace == "" || s.Namespace == namespace) && (s.Name == "" || s.Name == name)
+}
+
+// selectsItem says whether the selector wants an item whose key it wants.
+func (s *Selector) selectsItem(i *Item) bool {
+	if i == nil {
+		return false
+	}
+	for _, d := range s.Fields {
+		if (i.field(d.Field) == d.Value) == d.Not {
+			return false
+		}
+	}
+	return s.Labels == nil || s.Labels.Matches(&i.Labels)
+}
+
+// Selects says whether the selector wants the item.
+func (s *Selector) Selects(i *Item) bool {
+	return s.selectsKey(i.Key) && s.selectsItem(i)
+}
+
+// see is what a change means to the selector of a watcher that wants what comes after a revision.
+func (s *Selector) see(c *change, after store.Revision) (EventType, bool) {
+	if c.rev <= after || !s.selectsKey(c.key()) {
+		return 0, false
+	}
+	before, now := s.selectsItem(c.prev), s.selectsItem(c.item)
+	switch {
+	case before && now:
+		return Modified, true
+	case now:
+		return Added, true
+	default:
+		return Deleted, before
+	}
+}
+
+// prefix is one that all wanted keys have.
+func (s *Selector) prefix() string {
+	switch {
+	case s.Namespace == "":
+		return ""
+	case s.Name == "":
+		return s.Namespace + "/"
+	default:
+		return s.Namespace + "/" + s.Name
+	}
+}
+
+func (i *Item) field(n int) string {
+	switch {
+	case n == FieldName:
+		_, name := splitKey(i.Key)
+		return name
+	case n == FieldNamespace:
+		namespace, _ := splitKey(i.Key)
+		return namespace
+	case n < len(i.Fields):
+		return i.Fields[n]
+	default:
+		return ""
+	}
+}
+
+func splitKey(key string) (namespace, name string) {
+	if slash := strings.IndexByte(key, '/'); slash >= 0 {
+		return key[:slash], key[slash+1:]
+	}
+	return "", key
+}
