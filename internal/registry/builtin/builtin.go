@@ -4,11 +4,31 @@ package builtin
 import (
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/core/allocate"
 )
 
+// Options is what some resources need from the server.
+type Options struct {
+	// Services allocates addresses and node ports; nil is an allocator of its own over the default ranges.
+	Services *allocate.Services
+}
+
 // Types returns the built-in resources, in the order in which discovery shows those of one group.
-func Types() []*registry.Type {
+func Types(o Options) []*registry.Type {
+	if o.Services == nil {
+		o.Services = allocate.Default()
+	}
 	return []*registry.Type{
 		core.ConfigMaps.Erase(),
+		core.Endpoints.Erase(),
+		core.Events.Erase(),
+		core.LimitRanges.Erase(),
+		core.Namespaces.Erase(),
+		core.Nodes.Erase(),
+		core.ReplicationControllers.Erase(),
+		core.ResourceQuotas.Erase(),
+		core.Secrets.Erase(),
+		core.ServiceAccounts.Erase(),
+		core.Services(o.Services).Erase(),
 	}
 }
