@@ -3,6 +3,8 @@ package builtin
 
 import (
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/apps"
+	"github.com/proa-dev/proa/internal/registry/batch"
 	"github.com/proa-dev/proa/internal/registry/core"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
 )
@@ -30,5 +32,12 @@ func Types(o Options) []*registry.Type {
 		core.Secrets.Erase(),
 		core.ServiceAccounts.Erase(),
 		core.Services(o.Services).Erase(),
+		apps.ControllerRevisions.Erase(),
+		apps.DaemonSets.Erase(),
+		apps.Deployments.Erase(),
+		apps.ReplicaSets.Erase(),
+		apps.StatefulSets.Erase(),
+		batch.CronJobs.Erase(),
+		batch.Jobs.Erase(),
 	}
 }

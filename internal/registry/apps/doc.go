@@ -1,0 +1,3 @@
+// Package apps defines the workloads: Deployments, ReplicaSets, StatefulSets, DaemonSets and the
+// ControllerRevisions that record their histories.
+package apps
