@@ -92,7 +92,7 @@ type Resource[T any] struct {
 	// Actions are subresources that are posted to or connected with; the API layer carries them out.
 	Actions []Action
 
-	// Columns of the table beside Name, in kubectl's order.
+	// Columns of the table beside Name, in kubectl's order. Name is the first, unless there is one here.
 	Columns []Column[T]
 	// Fields that field selectors may name, beside metadata.name and metadata.namespace.
 	Fields []Field[T]
@@ -144,6 +144,9 @@ type Action struct {
 	Kind schema.GroupVersionKind
 	// Verbs, such as create or get.
 	Verbs []string
+	// Stream tells that the action connects the client to a node, pod or service, rather than taking one
+	// object and giving one back.
+	Stream bool
 }
 
 // Column is one column of a table.

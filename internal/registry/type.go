@@ -52,8 +52,7 @@ type Type struct {
 	GracePeriod    func(o Object, asked *int64) int64
 	TTL            func(Object) time.Duration
 
-	CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected bool
-	StatusOnCreate                                                                     bool
+	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected bool
 }
 
 // TypeVersion is one version of a Type.
@@ -177,9 +176,8 @@ func (r Resource[T]) Erase() *Type {
 		ValidateStatus: eraseCheck2(r.ValidateStatus),
 		Actions:        r.Actions,
 
-		CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
+		StatusOnCreate: r.StatusOnCreate, CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
 		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, NeverCollected: r.NeverCollected,
-		StatusOnCreate: r.StatusOnCreate,
 	}
 	if t.Singular == "" {
 		t.Singular = strings.ToLower(r.Kind)

@@ -4,9 +4,14 @@ package builtin
 import (
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/apps"
+	"github.com/proa-dev/proa/internal/registry/authentication"
+	"github.com/proa-dev/proa/internal/registry/authorization"
 	"github.com/proa-dev/proa/internal/registry/batch"
+	"github.com/proa-dev/proa/internal/registry/coordination"
 	"github.com/proa-dev/proa/internal/registry/core"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
+	"github.com/proa-dev/proa/internal/registry/discovery"
+	"github.com/proa-dev/proa/internal/registry/rbac"
 )
 
 // Options is what some resources need from the server.
@@ -27,11 +32,25 @@ func Types(o Options) []*registry.Type {
 		core.LimitRanges.Erase(),
 		core.Namespaces.Erase(),
 		core.Nodes.Erase(),
+		core.PodTemplates.Erase(),
+		core.Pods.Erase(),
 		core.ReplicationControllers.Erase(),
 		core.ResourceQuotas.Erase(),
 		core.Secrets.Erase(),
 		core.ServiceAccounts.Erase(),
 		core.Services(o.Services).Erase(),
+		authentication.SelfSubjectReviews.Erase(),
+		authentication.TokenReviews.Erase(),
+		authorization.LocalSubjectAccessReviews.Erase(),
+		authorization.SelfSubjectAccessReviews.Erase(),
+		authorization.SelfSubjectRulesReviews.Erase(),
+		authorization.SubjectAccessReviews.Erase(),
+		coordination.Leases.Erase(),
+		discovery.EndpointSlices.Erase(),
+		rbac.ClusterRoleBindings.Erase(),
+		rbac.ClusterRoles.Erase(),
+		rbac.RoleBindings.Erase(),
+		rbac.Roles.Erase(),
 		apps.ControllerRevisions.Erase(),
 		apps.DaemonSets.Erase(),
 		apps.Deployments.Erase(),

@@ -44,8 +44,8 @@ func checkNewCIDR(value string, old []string, path *field.Path) field.ErrorList 
 	return validation.IsValidCIDRForLegacyField(path, value, true, old)
 }
 
-// checkEndpointIP refuses addresses that no endpoint can have.
-func checkEndpointIP(value string, path *field.Path) field.ErrorList {
+// ValidateEndpointIP refuses addresses that no endpoint can have.
+func ValidateEndpointIP(value string, path *field.Path) field.ErrorList {
 	ip := netutils.ParseIPSloppy(value)
 	switch {
 	case ip == nil:

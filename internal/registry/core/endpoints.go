@@ -80,7 +80,7 @@ func validateEndpointAddress(a *corev1.EndpointAddress, path *field.Path) field.
 	if a.NodeName != nil {
 		errs = append(errs, checkDNSSubdomain(*a.NodeName, path.Child("nodeName"))...)
 	}
-	return append(errs, checkEndpointIP(a.IP, path.Child("ip"))...)
+	return append(errs, ValidateEndpointIP(a.IP, path.Child("ip"))...)
 }
 
 func validateEndpointPort(p *corev1.EndpointPort, nameRequired bool, path *field.Path) field.ErrorList {

@@ -43,7 +43,7 @@ func validateService(s, old *corev1.Service) field.ErrorList {
 		if bad := checkNewIP(ip, old.Spec.ExternalIPs, path); len(bad) > 0 {
 			errs = append(errs, bad...)
 		} else {
-			errs = append(errs, checkEndpointIP(ip, path)...)
+			errs = append(errs, ValidateEndpointIP(ip, path)...)
 		}
 	}
 	if !isServiceType(s.Spec.Type) {
