@@ -36,7 +36,7 @@ func (c *podSpecCheck) checkDNSConfig() {
 		c.invalid(path.Child("nameservers"), d.Nameservers, fmt.Sprintf("must not have more than %v nameservers", maxNameservers))
 	}
 	for i, ns := range d.Nameservers {
-		c.add(checkIP(ns, path.Child("nameservers").Index(i))...)
+		c.add(validation.IsValidIPForLegacyField(path.Child("nameservers").Index(i), ns, true, nil)...)
 	}
 	searches := path.Child("searches")
 	if len(d.Searches) > maxSearchPaths {
@@ -62,7 +62,7 @@ func (c *podSpecCheck) checkDNSConfig() {
 func (c *podSpecCheck) checkHostAliases() {
 	for i, a := range c.spec.HostAliases {
 		at := c.path.Child("hostAliases").Index(i)
-		c.add(checkIP(a.IP, at.Child("ip"))...)
+		c.add(validation.IsValidIPForLegacyField(at.Child("ip"), a.IP, true, nil)...)
 		for j, h := range a.Hostnames {
 			c.invalid(at.Child("hostnames").Index(j), h, validation.IsDNS1123Subdomain(h)...)
 		}

@@ -46,24 +46,17 @@ func ValidatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.Erro
 }
 
 // ValidatePodTemplateForController checks the template of a controller that finds its pods by selector: the
-// template's labels must match it. A nil or empty selector is not compared. With alwaysRestart the template
-// is a ReplicaSet's or a Deployment's, whose pods run for ever.
-func ValidatePodTemplateForController(t *corev1.PodTemplateSpec, selector labels.Selector, path *field.Path, alwaysRestart bool) field.ErrorList {
+// template's labels must match it. A nil or empty selector is not compared. With alwaysRestart the pods may
+// have no other restart policy, and no deadline; kind is the controller's, for the message.
+func ValidatePodTemplateForController(t *corev1.PodTemplateSpec, selector labels.Selector, path *field.Path, kind string, alwaysRestart bool) field.ErrorList {
 	var errs podErrors
 	if selector != nil && !selector.Empty() && !selector.Matches(labels.Set(t.Labels)) {
 		errs.invalid(path.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`")
 	}
 	errs.add(ValidatePodTemplate(t, path)...)
-	if alwaysRestart {
-		errs.add(ValidatePodTemplateRunsForEver(t, path, "ReplicaSet")...)
+	if !alwaysRestart {
+		return errs.list
 	}
-	return errs.list
-}
-
-// ValidatePodTemplateRunsForEver checks that the template's pods restart always and have no deadline. Kind is
-// the controller's, for the message.
-func ValidatePodTemplateRunsForEver(t *corev1.PodTemplateSpec, path *field.Path, kind string) field.ErrorList {
-	var errs podErrors
 	knownOf(&errs, path.Child("spec", "restartPolicy"), t.Spec.RestartPolicy, corev1.RestartPolicyAlways)
 	if t.Spec.ActiveDeadlineSeconds != nil {
 		errs.forbid(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in "+kind+" is not Supported")

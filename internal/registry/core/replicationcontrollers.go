@@ -73,8 +73,8 @@ func validateReplicationController(c *corev1.ReplicationController) field.ErrorL
 		return append(errs, field.Required(spec.Child("template"), ""))
 	}
 	path := spec.Child("template")
-	errs = append(errs, ValidatePodTemplateForController(c.Spec.Template, labels.SelectorFromSet(c.Spec.Selector), path, false)...)
-	return append(errs, ValidatePodTemplateRunsForEver(c.Spec.Template, path, "ReplicationController")...)
+	selector := labels.SelectorFromSet(c.Spec.Selector)
+	return append(errs, ValidatePodTemplateForController(c.Spec.Template, selector, path, "ReplicationController", true)...)
 }
 
 // nonConvertible marks annotations that name a field which an apps/v1 ReplicaSet could not be converted to.
