@@ -9,7 +9,7 @@
 //   - A read that must be consistent waits until the cache has reached the revision the store had at
 //     the time of the call.
 //   - A watcher pulls from its table's window at its own pace. It holds no buffer of events of its own,
-//     slows down no writer and no other watcher, and gets ErrExpired when it falls out of the window.
+//     slows down no writer and no other watcher, and gets an *ExpiredError when it falls out of it.
 //     What it gets, it gets once and in order.
 //   - An event costs work in proportion to the watchers that may want it: those that fix a name, a
 //     namespace or an indexed field's value are found by index.
@@ -121,7 +121,7 @@ type Batch struct {
 	Events []Event
 	// InitialDone is set on the batch with which the initial events are complete.
 	InitialDone bool
-	// Reached is the revision up to which the watcher has now seen everything.
+	// Reached is the revision up to which the watcher has now seen everything; 0 until InitialDone.
 	Reached store.Revision
 }
 

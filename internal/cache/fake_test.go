@@ -22,6 +22,8 @@ type fakeStore struct {
 	changed chan struct{}
 	broken  int  // streams opened before this many breaks fail
 	mute    bool // streams say nothing, and do not report how far they are
+
+	beforeSnapshot func() // called without mu
 }
 
 var _ store.Store = (*fakeStore)(nil)
@@ -96,6 +98,9 @@ func (f *fakeStore) Revision(context.Context) (store.Revision, error) {
 }
 
 func (f *fakeStore) Snapshot(context.Context) (store.Snapshot, error) {
+	if f.beforeSnapshot != nil {
+		f.beforeSnapshot()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := &fakeSnapshot{rev: f.rev}

@@ -172,6 +172,40 @@ func TestTablesComeAndGoWhileOthersWrite(t *testing.T) {
 	}
 }
 
+// Events that the feeder has put by for a joining table are in the snapshot already, or not, or both.
+func TestJoiningTakesEveryEventOnce(t *testing.T) {
+	f := newFakeStore()
+	c, _ := startCache(t, f, Options{}, others())
+	f.put(podPrefix+"ns/p", "||0")
+	f.beforeSnapshot = func() {
+		for n := range 3 {
+			f.put(podPrefix+"ns/p", fmt.Sprintf("||before%d", n))
+		}
+		settle(t, c)
+	}
+	s := podSchema()
+	var once sync.Once
+	s.Describe = func(kv store.KV, hint any) (*Item, error) {
+		once.Do(func() {
+			f.put(podPrefix+"ns/p", "||while loading")
+			settle(t, c)
+		})
+		return describeTest(kv, hint)
+	}
+	f.put(podPrefix+"ns/q", "||0")
+	table, err := c.Add(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := modelSelector{wants: func(_, value string) bool { return value != "" }}
+	equal(t, next(t, watch(t, table, WatchOptions{})), all.expected(f.history, 0)...)
+	snap, err := table.Snapshot(context.Background(), At{Consistency: Consistent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, dump(snap), all.stateAt(f.history, f.rev)...)
+}
+
 func TestAddRefusesWhatClashes(t *testing.T) {
 	c, _ := startCache(t, newFakeStore(), Options{}, podSchema())
 	for name, s := range map[string]Schema{

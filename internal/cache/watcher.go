@@ -69,22 +69,25 @@ const (
 )
 
 // Next waits for events and returns those that are ready. A batch ends where a commit ends. When the
-// context ends first it returns the context's error and the watch goes on: a deadline is a way to come
-// back for a bookmark. Once it has returned an *ExpiredError, ErrStopped, ErrNoTable, or the error of
+// context ends and nothing is ready it returns the context's error, and the watch goes on: a deadline is
+// a way to come back for a bookmark. Once it has returned an *ExpiredError, ErrStopped, ErrNoTable, or the error of
 // the context that the watch began with, it goes on returning it.
 func (w *Watcher) Next(ctx context.Context) (Batch, error) {
-	for {
+	for over := false; ; {
 		batch, again, err := w.take()
 		if err != nil || len(batch.Events) > 0 || batch.InitialDone {
 			return batch, err
 		}
-		if again {
+		switch {
+		case again:
 			continue
+		case over:
+			return Batch{}, ctx.Err()
 		}
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
-			return Batch{}, ctx.Err()
+			over = true // what is ready by now still comes first
 		}
 	}
 }
