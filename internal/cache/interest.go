@@ -137,7 +137,7 @@ func appendBucket(found []*bucket, home map[string]*bucket, value string) []*buc
 	return found
 }
 
-// selects says whether the selector wants the key, whatever its value.
+// selectsKey says whether the selector wants the key, whatever its value.
 func (s *Selector) selectsKey(key string) bool {
 	if s.Namespace == "" && s.Name == "" {
 		return true
