@@ -43,7 +43,9 @@ func benchValue(seed uint64) []byte {
 	return v
 }
 
-func benchKey(i int64) string { return fmt.Sprintf("/registry/configmaps/namespace-%03d/name-%08d", i%100, i) }
+func benchKey(i int64) string {
+	return fmt.Sprintf("/registry/configmaps/namespace-%03d/name-%08d", i%100, i)
+}
 
 func fill(b *testing.B, e *Engine, keys int) {
 	b.Helper()
@@ -70,7 +72,7 @@ func runWriters(b *testing.B, e *Engine, writers int, op func(r *rand.Rand, n in
 	latencies := make([][]time.Duration, writers)
 	b.ReportAllocs()
 	b.ResetTimer()
-	start := time.Now()
+	start, cpu := time.Now(), cpuTime()
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
@@ -87,6 +89,7 @@ func runWriters(b *testing.B, e *Engine, writers int, op func(r *rand.Rand, n in
 	}
 	wg.Wait()
 	elapsed := time.Since(start)
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
 	b.StopTimer()
 	all := slices.Concat(latencies...)
 	slices.Sort(all)

@@ -218,6 +218,8 @@ type writer struct {
 	state stateRecord
 	// overlay holds what the group in the making has changed.
 	overlay map[string]liveRecord
+	// present reads what was there before the group; nil until it is needed.
+	present *pebble.Iterator
 	// found holds the present records of the request in the making, one for each op.
 	found []liveRecord
 }
@@ -253,11 +255,11 @@ func (w *writer) assemble(requests []*request) *group {
 		w.state.time = now
 		w.put(g, r)
 	}
-	if g.batch == nil {
-		return g
+	g.err = w.forget()
+	if g.batch != nil {
+		g.state = w.state
+		mustBatch(g.batch.Set(stateKey, w.state.encode(stateKey), nil))
 	}
-	g.state = w.state
-	g.err = g.batch.Set(stateKey, w.state.encode(stateKey), nil)
 	return g
 }
 
@@ -280,11 +282,47 @@ func (w *writer) check(ops []store.Op) error {
 	return nil
 }
 
-func (w *writer) lookUp(key string) (liveRecord, error) {
+// lookUp finds the key as the group has left it so far. It reads with one iterator a group and not with
+// Pebble's Get, which does without the Bloom filters of the largest level and so reads a block for each
+// key that does not exist.
+func (w *writer) lookUp(key string) (live liveRecord, err error) {
 	if live, ok := w.overlay[key]; ok {
 		return live, nil
 	}
-	return getLive(w.e.db, key)
+	k := liveKey(key)
+	if w.present == nil {
+		w.present, err = w.e.db.NewIter(&pebble.IterOptions{
+			LowerBound: []byte{liveSpace}, UpperBound: []byte{liveSpace + 1}, UseL6Filters: true,
+		})
+		if err != nil {
+			return live, readError(k, err)
+		}
+	}
+	if !w.present.SeekPrefixGE(k) {
+		if err := w.present.Error(); err != nil {
+			return live, readError(k, err)
+		}
+		return live, nil
+	}
+	record, err := w.present.ValueAndErr()
+	if err != nil {
+		return live, readError(k, err)
+	}
+	if live, err = decodeLive(k, record); err != nil {
+		return liveRecord{}, err
+	}
+	live.value = append([]byte{}, live.value...)
+	return live, nil
+}
+
+// forget closes the iterator; the next group needs one that sees this group.
+func (w *writer) forget() error {
+	if w.present == nil {
+		return nil
+	}
+	err := w.present.Close()
+	w.present = nil
+	return err
 }
 
 // put writes a request's effects into the batch, under the next revision.

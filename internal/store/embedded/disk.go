@@ -33,7 +33,7 @@ type disk struct {
 	// onFailure hears of the first failure.
 	onFailure func(error)
 
-	armed   atomic.Bool
+	armed atomic.Bool
 	// stalled is how many operations wait for room.
 	stalled atomic.Int32
 	failed  atomic.Bool

@@ -139,7 +139,7 @@ func (e *Engine) close() error {
 		// lets no write through any more, it can do no harm to whoever opens the directory next.
 		return errors.Join(failed, e.disk.unlock())
 	}
-	return errors.Join(err, e.db.Close())
+	return errors.Join(err, e.db.Close(), e.disk.unlock())
 }
 
 // failure is the first error after which the engine writes no more.

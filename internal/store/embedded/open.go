@@ -40,7 +40,7 @@ func Open(opts Options) (*Engine, error) {
 	}
 	state, oldest, err := e.recover()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.db.Close())
+		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.db.Close(), e.disk.unlock())
 	}
 	e.disk.arm()
 	e.start(state, oldest)

@@ -46,7 +46,10 @@ type Options struct {
 	// TailBytes bounds the latest part of the history that is also kept in memory, for streams that
 	// keep up; 0 is 4 MiB.
 	TailBytes int64
-	// CacheBytes is the size of Pebble's block cache; 0 is 8 MiB. Reads of the product come from the
+	// MemTableBytes is how much Pebble gathers in memory, under load, before it writes a table; 0 is
+	// 32 MiB. Up to three times as much can be in memory in a burst. A larger one means less rewriting.
+	MemTableBytes int64
+	// CacheBytes is the size of Pebble's block cache; 0 is 16 MiB. It fills with use. Reads of the product come from the
 	// cache above the store, so it serves the look-ups of commits only.
 	CacheBytes int64
 	// MinFreeBytes is how much room on the device commits leave for compactions and for recovery: with
@@ -69,8 +72,11 @@ func (o Options) Validate() error {
 	if o.SyncInterval < 0 || o.WatchHistory < 0 {
 		return errors.New("the store's intervals cannot be negative")
 	}
-	if o.WatchHistoryBytes < 0 || o.TailBytes < 0 || o.CacheBytes < 0 || o.MinFreeBytes < 0 {
+	if o.WatchHistoryBytes < 0 || o.TailBytes < 0 || o.MemTableBytes < 0 || o.CacheBytes < 0 || o.MinFreeBytes < 0 {
 		return errors.New("the store's sizes cannot be negative")
+	}
+	if o.MemTableBytes != 0 && o.MemTableBytes < 1<<20 || o.MemTableBytes > 1<<30 {
+		return errors.New("the store's memory table is from 1 MiB to 1 GiB")
 	}
 	return nil
 }
@@ -92,7 +98,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WatchHistory, 10*time.Minute)
 	setDefault(&o.WatchHistoryBytes, 128<<20)
 	setDefault(&o.TailBytes, 4<<20)
-	setDefault(&o.CacheBytes, 8<<20)
+	setDefault(&o.MemTableBytes, 32<<20)
+	setDefault(&o.CacheBytes, 16<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

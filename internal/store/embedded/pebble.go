@@ -20,12 +20,12 @@ func (e *Engine) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		CacheSize:          e.opts.CacheBytes,
 		// Memtables begin at 256 KiB and double up to this with load, so an idle store has a small one.
-		MemTableSize: 16 << 20,
-		// Room for bursts while one memtable is flushed.
-		MemTableStopWritesThreshold: 4,
+		MemTableSize: uint64(e.opts.MemTableBytes),
+		// Room for a burst while one memtable is flushed.
+		MemTableStopWritesThreshold: 3,
 		// Commits look up one key each through Bloom filters, and all other reads are in the cache above:
 		// many L0 tables cost little here, a stall of writes would cost much.
-		L0CompactionThreshold: 4,
+		L0CompactionThreshold: 8,
 		L0StopWritesThreshold: 100,
 		// A store of the usual size fits in a few hundred tables.
 		MaxOpenFiles: 500,
@@ -46,8 +46,9 @@ func (e *Engine) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 	for i := range o.Levels {
 		// Creates look for keys that are not there; with a filter they find out without reading.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		// A value of the usual size and its neighbours in one read, for the scan at start.
-		o.Levels[i].BlockSize = 8 << 10
+		// Large enough that the index of a million values stays in the cache, small enough that an update
+		// does not unpack too much to find the value before it.
+		o.Levels[i].BlockSize = 16 << 10
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
 	return o
