@@ -1,0 +1,134 @@
+package ownership
+
+import (
+	"fmt"
+
+	"github.com/proa-dev/proa/internal/registry"
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/yaml"
+)
+
+// Apply is a server-side apply.
+type Apply struct {
+	Write
+	// Force takes over fields that others own.
+	Force bool
+	// Validation is the request's fieldValidation: Ignore, Warn or Strict.
+	Validation string
+}
+
+// Apply merges a YAML or JSON document into the stored object, nil if there is none yet. The result is a hub
+// of its own with managedFields, not defaulted; it equals live but for times where the document changes
+// nothing (see KeepTimes). Conflicts with other owners are a 409 with their causes.
+func (m *Manager) Apply(live registry.Object, document []byte, a Apply) (_ registry.Object, warnings []string, err error) {
+	config := &unstructured.Unstructured{Object: map[string]any{}}
+	if err := yaml.Unmarshal(document, &config.Object); err != nil {
+		return nil, nil, errors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	merged, err := m.merge(live, config, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Validation == metav1.FieldValidationIgnore {
+		return merged, nil, nil
+	}
+	// Unknown fields were refused already; what is left are duplicates.
+	if err := yaml.UnmarshalStrict(document, &map[string]any{}); err != nil {
+		if a.Validation == metav1.FieldValidationStrict {
+			return nil, nil, errors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", err))
+		}
+		warnings = append(warnings, err.Error())
+	}
+	return merged, warnings, nil
+}
+
+func (m *Manager) merge(live registry.Object, config *unstructured.Unstructured, a Apply) (registry.Object, error) {
+	library, err := m.library(target{a.Version.GroupVersion, a.Subresource})
+	if err != nil {
+		return nil, err
+	}
+	old := m.stored(live)
+	merged, err := library.Apply(old, config, a.Manager, a.Force)
+	if err != nil {
+		return nil, err
+	}
+	object, ok := merged.(registry.Object)
+	if !ok {
+		return nil, fmt.Errorf("applying to %s gave a %T", m.typ.Kind, merged)
+	}
+	m.restamp(object, old.GetManagedFields(), a.Write)
+	return object, nil
+}
+
+// stored is a copy of the stored object with its kind, or an empty one.
+func (m *Manager) stored(live registry.Object) registry.Object {
+	if live == nil {
+		live = m.typ.New()
+	} else {
+		live = live.DeepCopyObject().(registry.Object)
+	}
+	setKind(live, m.typ.Hub.GroupVersionKind())
+	return live
+}
+
+// library is the field manager of apimachinery for a target.
+func (m *Manager) library(t target) (*managedfields.FieldManager, error) {
+	if found, ok := m.libraries.Load(t); ok {
+		return found.(*managedfields.FieldManager), nil
+	}
+	filters := map[fieldpath.APIVersion]fieldpath.Filter{}
+	if f := resetOf(m.typ, t.subresource, m.custom).filter(); f != nil {
+		for _, v := range m.typ.Versions {
+			filters[fieldpath.APIVersion(v.GroupVersion.String())] = f
+		}
+	}
+	build := managedfields.NewDefaultFieldManager
+	if m.custom {
+		build = managedfields.NewDefaultCRDFieldManager
+	}
+	s := scheme{m}
+	made, err := build(m.converter, s, s, s, t.version.WithKind(m.typ.Kind), m.typ.Hub.GroupVersion, t.subresource, filters)
+	if err != nil {
+		return nil, err
+	}
+	found, _ := m.libraries.LoadOrStore(t, made)
+	return found.(*managedfields.FieldManager), nil
+}
+
+// updateCustom is Update by the library.
+func (m *Manager) updateCustom(live, new registry.Object, w Write) error {
+	library, err := m.library(target{w.Version.GroupVersion, w.Subresource})
+	if err != nil {
+		return err
+	}
+	before := live.GetManagedFields()
+	updated, err := library.Update(live, new, w.Manager)
+	if err != nil {
+		return err
+	}
+	new.SetManagedFields(updated.(registry.Object).GetManagedFields())
+	m.restamp(new, before, w)
+	return nil
+}
+
+// restamp gives the entries that the library dated the time of the write.
+func (m *Manager) restamp(o registry.Object, before []metav1.ManagedFieldsEntry, w Write) {
+	entries := o.GetManagedFields()
+	kept := map[metav1.Time]bool{}
+	for _, e := range before {
+		if e.Time != nil {
+			kept[metav1.Time{Time: e.Time.UTC()}] = true
+		}
+	}
+	for i := range entries {
+		if t := entries[i].Time; t != nil && !kept[metav1.Time{Time: t.UTC()}] {
+			entries[i].Time = stamp(w.Now)
+		}
+	}
+	sortEntries(entries)
+	o.SetManagedFields(entries)
+}
