@@ -34,6 +34,8 @@ func Types(o Options) []*registry.Type {
 		core.Nodes.Erase(),
 		core.PodTemplates.Erase(),
 		core.Pods.Erase(),
+		core.PersistentVolumeClaims.Erase(),
+		core.PersistentVolumes.Erase(),
 		core.ReplicationControllers.Erase(),
 		core.ResourceQuotas.Erase(),
 		core.Secrets.Erase(),
