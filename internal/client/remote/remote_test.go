@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -290,8 +291,7 @@ func TestWatch(t *testing.T) {
 				_, _ = w.Write(out.Bytes())
 				w.(http.Flusher).Flush()
 			}
-			proceed := make(chan struct{})
-			how := ""
+			proceed := make(chan string) // how to go on
 			tr := serve(t, func(w http.ResponseWriter, in *http.Request) {
 				if in.URL.RawQuery != "allowWatchBookmarks=true&resourceVersion=5&watch=true" {
 					t.Errorf("query %q", in.URL.RawQuery)
@@ -301,8 +301,7 @@ func TestWatch(t *testing.T) {
 				<-proceed
 				frames(w, watch.Event{Type: watch.Modified, Object: pod("b")}, watch.Event{Type: watch.Deleted, Object: pod("c")},
 					watch.Event{Type: watch.Bookmark, Object: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "12"}}})
-				<-proceed
-				switch how {
+				switch <-proceed {
 				case "error":
 					frames(w, watch.Event{Type: watch.Added, Object: pod("d")}, watch.Event{Type: watch.Error, Object: &expired})
 				case "cut":
@@ -312,7 +311,7 @@ func TestWatch(t *testing.T) {
 					<-in.Context().Done()
 				}
 			})
-			for _, how = range []string{"error", "end", "cut", "stop"} {
+			for _, how := range []string{"error", "end", "cut", "stop"} {
 				s, err := client.Pods.Watch(t.Context(), tr, "ns", metav1.ListOptions{ResourceVersion: "5", AllowWatchBookmarks: true})
 				if err != nil {
 					t.Fatal(err)
@@ -334,9 +333,9 @@ func TestWatch(t *testing.T) {
 					}
 				}
 				next("ADDEDa7")
-				proceed <- struct{}{}
+				proceed <- how
 				next("MODIFIEDb7", "DELETEDc7", "BOOKMARK12")
-				proceed <- struct{}{}
+				proceed <- how
 				if how == "error" {
 					next("ADDEDd7")
 				}
@@ -402,12 +401,14 @@ func TestDiscover(t *testing.T) {
 }
 
 func TestTLSAndTimeout(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		select {
 		case <-in.Context().Done():
 		case <-time.After(5 * time.Second):
 		}
 	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	defer s.Close()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	tr, err := New(&rest.Config{Host: s.URL, TLSClientConfig: rest.TLSClientConfig{CAData: ca}, Timeout: 50 * time.Millisecond})

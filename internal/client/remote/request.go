@@ -12,8 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/conversion/queryparams"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/proa-dev/proa/internal/client"
 )
@@ -121,23 +119,12 @@ func encode(o client.Object) (contentType string, body []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	gvk := kindOf(o)
+	gvk := client.KindOf(o)
 	unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind}, Raw: raw}
 	body = make([]byte, len(magic)+unknown.Size())
 	copy(body, magic)
 	_, err = unknown.MarshalTo(body[len(magic):])
 	return mediaProtobuf, body, err
-}
-
-// kindOf is the kind of an object, which in Go is often known by its type alone.
-func kindOf(o client.Object) schema.GroupVersionKind {
-	if gvk := o.GetObjectKind().GroupVersionKind(); gvk.Kind != "" {
-		return gvk
-	}
-	if kinds, _, err := scheme.Scheme.ObjectKinds(o); err == nil {
-		return kinds[0]
-	}
-	return schema.GroupVersionKind{}
 }
 
 // accept asks for protobuf if the answer's type knows it, and for metadata alone if that is its type.
