@@ -44,17 +44,12 @@ type series struct {
 type correlator struct {
 	series  *lru.Cache // by occurrence, without a message for groups
 	groups  *lru.Cache // by occurrence without field path and message
-	buckets *lru.Cache // by occurrence without field path, reason and message
+	buckets *lru.Cache // by occurrence without field path, reason and message: the time.Time when it is full again
 }
 
 type group struct {
 	messages map[string]struct{} // of the series that came before the group
 	last     time.Time
-}
-
-type bucket struct {
-	tokens float64
-	filled time.Time
 }
 
 func newCorrelator() correlator {
@@ -105,18 +100,22 @@ func (c *correlator) grouped(o occurrence, now time.Time) bool {
 func (c *correlator) allowed(o occurrence, now time.Time) bool {
 	key := o
 	key.reason, key.message, key.about.FieldPath = "", "", ""
-	b := &bucket{tokens: bucketBurst, filled: now}
+	full := now
 	if found, ok := c.buckets.Get(key); ok {
-		b = found.(*bucket)
+		full = later(now, found.(time.Time))
 	}
-	c.buckets.Add(key, b)
-	b.tokens = min(bucketBurst, b.tokens+float64(now.Sub(b.filled))/float64(bucketRefill))
-	b.filled = now
-	if b.tokens < 1 {
+	if full.Sub(now) > (bucketBurst-1)*bucketRefill {
 		return false
 	}
-	b.tokens--
+	c.buckets.Add(key, full.Add(bucketRefill))
 	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // nameFor is the name of an event about an object with a name that may not do for an event.

@@ -16,7 +16,7 @@ import (
 // Random histories of occurrences are sorted by us and by client-go. Which of the messages of a full group
 // keep their own series is chance there, so a full group gets new messages only.
 func TestCorrelatorAgreesWithClientGo(t *testing.T) {
-	for range 40 {
+	for range 15 {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		now := clock.NewFakeClock(time.Unix(1_700_000_000, 0))

@@ -129,6 +129,10 @@ func (r *Recorder) drain() {
 func (r *Recorder) next() (*series, *corev1.Event, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		r.Dropped.Add(uint64(len(r.queue)))
+		r.queue = nil
+	}
 	if len(r.queue) == 0 {
 		r.queue = nil
 		r.writing = false

@@ -72,7 +72,9 @@ func TestRepeatsAreCounted(t *testing.T) {
 		s := newServer()
 		r := NewRecorder(s, "kubelet", "node-1")
 		begin := time.Now()
-		for range 5 {
+		r.Eventf(pod("p"), corev1.EventTypeWarning, "BackOff", "exit %d", 1)
+		synctest.Wait() // until it is being written
+		for range 4 {
 			r.Eventf(pod("p"), corev1.EventTypeWarning, "BackOff", "exit %d", 1)
 		}
 		if time.Since(begin) != 0 {
@@ -166,6 +168,9 @@ func TestTooMuch(t *testing.T) {
 		}
 		if r.Silenced.Load() != 5 {
 			t.Errorf("%d silenced, want 5", r.Silenced.Load())
+		}
+		if written, dropped := len(s.events), int(r.Dropped.Load()); written+dropped < maxQueued+100 || written > 20 {
+			t.Errorf("%d written, %d dropped", written, dropped)
 		}
 	})
 }
