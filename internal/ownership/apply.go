@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"k8s.io/apimachinery/pkg/api/errors"
@@ -41,9 +42,22 @@ func (m *Manager) Apply(live registry.Object, document []byte, a Apply) (_ regis
 		if a.Validation == metav1.FieldValidationStrict {
 			return nil, nil, errors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", err))
 		}
-		warnings = append(warnings, err.Error())
+		warnings = yamlWarnings(err.Error())
 	}
 	return merged, warnings, nil
+}
+
+// yamlWarnings are the lines of a YAML error, without its headings.
+func yamlWarnings(text string) []string {
+	body, found := strings.CutPrefix(strings.TrimPrefix(text, "error converting YAML to JSON: "), "yaml: unmarshal errors:\n")
+	if !found {
+		return []string{text}
+	}
+	lines := strings.Split(body, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return lines
 }
 
 func (m *Manager) merge(live registry.Object, config *unstructured.Unstructured, a Apply) (registry.Object, error) {
@@ -51,7 +65,7 @@ func (m *Manager) merge(live registry.Object, config *unstructured.Unstructured,
 	if err != nil {
 		return nil, err
 	}
-	old := m.stored(live)
+	old := m.stored(live, a.Version)
 	merged, err := library.Apply(old, config, a.Manager, a.Force)
 	if err != nil {
 		return nil, err
@@ -64,15 +78,21 @@ func (m *Manager) merge(live registry.Object, config *unstructured.Unstructured,
 	return object, nil
 }
 
-// stored is a copy of the stored object with its kind, or an empty one.
-func (m *Manager) stored(live registry.Object) registry.Object {
+// stored is a copy of the stored object with its kind, or an empty one in the request's version.
+func (m *Manager) stored(live registry.Object, v *registry.TypeVersion) registry.Object {
 	if live == nil {
-		live = m.typ.New()
-	} else {
-		live = live.DeepCopyObject().(registry.Object)
+		return empty(v)
 	}
+	live = live.DeepCopyObject().(registry.Object)
 	setKind(live, m.typ.Hub.GroupVersionKind())
 	return live
+}
+
+// empty is what creation starts from.
+func empty(v *registry.TypeVersion) registry.Object {
+	o := v.New()
+	setKind(o, v.GroupVersionKind())
+	return o
 }
 
 // library is the field manager of apimachinery for a target.
@@ -105,6 +125,7 @@ func (m *Manager) updateCustom(live, new registry.Object, w Write) error {
 	if err != nil {
 		return err
 	}
+	live = m.stored(live, w.Version)
 	before := live.GetManagedFields()
 	updated, err := library.Update(live, new, w.Manager)
 	if err != nil {

@@ -24,8 +24,6 @@ type Manager struct {
 	converter managedfields.TypeConverter
 	// custom tells that objects are unstructured: the library does all writes.
 	custom    bool
-	// empty is what creation starts from; nothing changes it.
-	empty     func() registry.Object
 	plans     sync.Map // reflect.Type → *plan of everything in it
 	tracked   sync.Map // target → *plan of what a write can change
 	libraries sync.Map // target → *managedfields.FieldManager
@@ -38,20 +36,12 @@ type target struct {
 }
 
 // New returns the manager of a resource of the built-in types.
-func New(t *registry.Type) *Manager { return newManager(t, shapeConverter{t}, false) }
+func New(t *registry.Type) *Manager { return &Manager{typ: t, converter: shapeConverter{t}} }
 
 // NewCustom returns the manager of a custom resource. The converter knows its schema; without one
 // (managedfields.NewDeducedTypeConverter) lists are atomic.
 func NewCustom(t *registry.Type, c managedfields.TypeConverter) *Manager {
-	return newManager(t, c, true)
-}
-
-func newManager(t *registry.Type, c managedfields.TypeConverter, custom bool) *Manager {
-	return &Manager{typ: t, converter: c, custom: custom, empty: sync.OnceValue(func() registry.Object {
-		o := t.New()
-		setKind(o, t.Hub.GroupVersionKind())
-		return o
-	})}
+	return &Manager{typ: t, converter: c, custom: true}
 }
 
 // Write is what is known of a write beside the objects.
@@ -72,9 +62,6 @@ type Write struct {
 //
 // Where it fails new has no managedFields, and can be written all the same.
 func (m *Manager) Update(live, new registry.Object, w Write) error {
-	if live == nil {
-		live = m.empty()
-	}
 	var err error
 	if m.custom {
 		err = m.updateCustom(live, new, w)
@@ -93,7 +80,7 @@ func (m *Manager) update(live, new registry.Object, write Write) error {
 	defer w.release()
 	entries := w.current(live, new, write.Subresource)
 	new.SetManagedFields(nil)
-	if len(entries) == 0 && live.GetUID() != "" {
+	if len(entries) == 0 && live != nil && live.GetUID() != "" {
 		return nil // nobody's object stays nobody's
 	}
 	u := update{m: m, w: w, live: live, new: new, write: write, changes: make([]versionChange, 0, 1)}
@@ -116,6 +103,9 @@ func (w *walker) current(live, new registry.Object, subresource string) []entry 
 		if entries, err := w.read(sent); err == nil && len(entries) > 0 {
 			return entries
 		}
+	}
+	if live == nil {
+		return nil
 	}
 	entries, err := w.read(live.GetManagedFields())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 type update struct {
 	m         *Manager
 	w         *walker
-	live, new registry.Object
+	live, new registry.Object // live is nil on create
 	write     Write
 	changes   []versionChange
 }
@@ -143,7 +143,7 @@ func (u *update) compare(version string) (versionChange, error) {
 			return c, nil
 		}
 	}
-	live, err := inVersion(u.live, v)
+	live, err := u.old(v)
 	if err != nil {
 		return c, err
 	}
@@ -156,6 +156,14 @@ func (u *update) compare(version string) (versionChange, error) {
 	tracked := u.m.trackedPlan(target{v.GroupVersion, u.write.Subresource}, c.plan)
 	c.tree, err = u.w.compare(tracked, address(live), address(new))
 	return c, err
+}
+
+// old is the stored object in a version. What is created was empty in each.
+func (u *update) old(v *registry.TypeVersion) (registry.Object, error) {
+	if u.live == nil {
+		return empty(v), nil
+	}
+	return inVersion(u.live, v)
 }
 
 // inVersion converts a copy of a hub; the hub's own version needs none.
