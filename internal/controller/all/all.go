@@ -1,0 +1,21 @@
+// Package all lists the controllers of the control plane. A new one is one line here.
+package all
+
+import (
+	"github.com/proa-dev/proa/internal/controller"
+)
+
+// Entry is one controller.
+type Entry struct {
+	// Name is the one that kube-controller-manager knows it by.
+	Name string
+	// Account is the service account in kube-system that it acts as; Name if empty.
+	Account string
+	// Component is what its events give as their source; Name if empty.
+	Component string
+	// Start makes the controller and adds its handlers to the informers. It works when it is run.
+	Start func(controller.Deps) controller.Runner
+}
+
+// Controllers are all of them. They start in this order.
+var Controllers = []Entry{}
