@@ -19,7 +19,7 @@ import (
 // Objects keeps objects in maps. The zero value is empty and ready.
 type Objects struct {
 	mu        sync.Mutex
-	stored    map[schema.GroupResource]map[string]registry.Object               // guarded by mu
+	stored    map[schema.GroupResource]map[string]registry.Object                 // guarded by mu
 	followers map[schema.GroupResource][]func(ns, name string, o registry.Object) // guarded by mu
 }
 
