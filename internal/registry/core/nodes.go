@@ -42,6 +42,8 @@ var Nodes = registry.Resource[corev1.Node]{
 }
 
 func defaultNode(n *corev1.Node) {
+	roundUpToMilli(n.Status.Capacity)
+	roundUpToMilli(n.Status.Allocatable)
 	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
 		n.Status.Allocatable = maps.Clone(n.Status.Capacity)
 	}
