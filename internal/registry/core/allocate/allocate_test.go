@@ -72,6 +72,9 @@ func TestAddressOrder(t *testing.T) {
 			t.Errorf("%s: one more: %v", tt.prefix, err)
 		}
 		first := netip.MustParsePrefix(tt.prefix).Addr().Next()
+		if got := s.APIServerAddress(); got != first {
+			t.Errorf("%s: the API server's address is %s", tt.prefix, got)
+		}
 		if err := r.TakeAddress(first); err != nil {
 			t.Errorf("%s: the first address: %v", tt.prefix, err)
 		}

@@ -149,3 +149,11 @@ func heldPorts(svc *corev1.Service) []uint64 {
 	add(svc.Spec.HealthCheckNodePort)
 	return held
 }
+
+// APIServerAddress is the first address of the primary range. None gets it unasked: it is for the Service
+// "kubernetes" in namespace default, which asks for it.
+func (s *Services) APIServerAddress() netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addresses[s.families[0]].address(1)
+}
