@@ -12,102 +12,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
-	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/registrytest"
 )
 
-// edit is one row of a table: what it changes in a valid object, and the errors that this makes.
-type edit[T any] struct {
-	name string
-	edit func(*T)
-	want []string
-}
-
-// runCreate checks that each row's errors are those of a create, and that the object is fine without it.
-func runCreate[T any](t *testing.T, r registry.Resource[T], valid func() *T, rows []edit[T]) {
-	t.Helper()
-	typ := r.Erase()
-	for _, row := range append([]edit[T]{{name: "valid", edit: func(*T) {}}}, rows...) {
-		t.Run("create/"+row.name, func(t *testing.T) {
-			o := valid()
-			row.edit(o)
-			obj := any(o).(registry.Object)
-			typ.Default(obj)
-			again := obj.DeepCopyObject().(registry.Object)
-			if typ.Default(again); !equality.Semantic.DeepEqual(obj, again) {
-				t.Errorf("defaulting twice is not the same as once:\n%v\n%v", obj, again)
-			}
-			typ.PrepareCreate(obj)
-			compare(t, append(typ.Validate(obj), typ.ValidateCreate(obj)...), row.want)
-		})
-	}
-}
-
-// runUpdate does the same for an update of the valid object.
-func runUpdate[T any](t *testing.T, r registry.Resource[T], valid func() *T, rows []edit[T]) {
-	t.Helper()
-	typ := r.Erase()
-	for _, row := range rows {
-		t.Run("update/"+row.name, func(t *testing.T) {
-			old, o := any(valid()).(registry.Object), valid()
-			row.edit(o)
-			obj := any(o).(registry.Object)
-			typ.Default(old)
-			typ.PrepareCreate(old)
-			typ.Default(obj)
-			typ.PrepareUpdate(obj, old)
-			compare(t, append(typ.Validate(obj), typ.ValidateUpdate(obj, old)...), row.want)
-		})
-	}
-}
-
-// runStatus does the same for a write of the status.
-func runStatus[T any](t *testing.T, r registry.Resource[T], valid func() *T, rows []edit[T]) {
-	t.Helper()
-	typ := r.Erase()
-	for _, row := range rows {
-		t.Run("status/"+row.name, func(t *testing.T) {
-			old, o := valid(), valid()
-			row.edit(o)
-			compare(t, typ.ValidateStatus(any(o).(registry.Object), any(old).(registry.Object)), row.want)
-		})
-	}
-}
-
-func compare(t *testing.T, errs field.ErrorList, want []string) {
-	t.Helper()
-	var got []string
-	for _, err := range errs {
-		got = append(got, err.Error())
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("errors\n got %q\nwant %q", got, want)
-	}
-}
-
-// cells are those of a table's row, by column.
-func cells(typ *registry.Type, o registry.Object) map[string]any {
-	row := map[string]any{}
-	for _, c := range typ.Columns {
-		row[c.Name] = c.Value(o)
-	}
-	return row
-}
-
-func checkCells(t *testing.T, typ *registry.Type, o registry.Object, want map[string]any) {
-	t.Helper()
-	got := cells(typ, o)
-	for name, cell := range want {
-		if got[name] != cell {
-			t.Errorf("column %s is %#v, want %#v", name, got[name], cell)
-		}
-	}
-	if len(got) != len(want)+1 { // and Age
-		t.Errorf("the row is %v, want %v", got, want)
-	}
-}
+type edit[T any] = registrytest.Edit[T]
 
 func template() corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{
@@ -150,7 +60,7 @@ func TestDeployment(t *testing.T) {
 		}
 	}
 	percent := "Invalid value: \"10\": a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-	runCreate(t, Deployments, deployment, []edit[appsv1.Deployment]{
+	registrytest.Create(t, Deployments, deployment, []edit[appsv1.Deployment]{
 		{"negative replicas", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To[int32](-1) },
 			[]string{"spec.replicas: Invalid value: -1: must be greater than or equal to 0"}},
 		{"no selector", func(d *appsv1.Deployment) { d.Spec.Selector = nil },
@@ -194,20 +104,20 @@ func TestDeployment(t *testing.T) {
 		{"rollback to nowhere", func(d *appsv1.Deployment) { d.Annotations = map[string]string{appsv1.DeprecatedRollbackTo: "x"} },
 			[]string{`metadata.annotations[deprecated.deployment.rollback.to]: Invalid value: "x": must be an integer`}},
 		{"rollback to nothing", func(d *appsv1.Deployment) { d.Annotations = map[string]string{appsv1.DeprecatedRollbackTo: ""} }, nil},
-	})
-	runUpdate(t, Deployments, deployment, []edit[appsv1.Deployment]{
+	}...)
+	registrytest.Update(t, Deployments, deployment, []edit[appsv1.Deployment]{
 		{"scale", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To[int32](9) }, nil},
 		{"selector", func(d *appsv1.Deployment) {
 			d.Spec.Selector.MatchLabels["tier"] = "x"
 			d.Spec.Template.Labels["tier"] = "x"
 		}, []string{`spec.selector: Invalid value: {"matchLabels":{"app":"web","tier":"x"}}: field is immutable`}},
-	})
+	}...)
 	withStatus := func() *appsv1.Deployment {
 		d := deployment()
 		d.Status = appsv1.DeploymentStatus{Replicas: 3, UpdatedReplicas: 3, ReadyReplicas: 3, AvailableReplicas: 3, CollisionCount: ptr.To[int32](2)}
 		return d
 	}
-	runStatus(t, Deployments, withStatus, []edit[appsv1.Deployment]{
+	registrytest.Status(t, Deployments, withStatus, []edit[appsv1.Deployment]{
 		{"same", func(*appsv1.Deployment) {}, nil},
 		{"counts above", func(d *appsv1.Deployment) {
 			d.Status.UpdatedReplicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas = 4, 5, 6
@@ -221,7 +131,7 @@ func TestDeployment(t *testing.T) {
 			[]string{"status.collisionCount: Invalid value: 0: cannot be decremented"}},
 		{"negative", func(d *appsv1.Deployment) { d.Status.TerminatingReplicas = ptr.To[int32](-1) },
 			[]string{"status.terminatingReplicas: Invalid value: -1: must be greater than or equal to 0"}},
-	})
+	}...)
 }
 
 func TestDeploymentDefaultsAndColumns(t *testing.T) {
@@ -233,7 +143,7 @@ func TestDeploymentDefaultsAndColumns(t *testing.T) {
 		t.Errorf("defaults: %+v", s)
 	}
 	d.Status = appsv1.DeploymentStatus{ReadyReplicas: 2, UpdatedReplicas: 3, AvailableReplicas: 1}
-	checkCells(t, typ, d, map[string]any{"Ready": "2/1", "Up-to-date": int64(3), "Available": int64(1), "Containers": "a,b", "Images": "img:1,img:2", "Selector": "app=web"})
+	registrytest.Columns(t, typ, d, map[string]any{"Ready": "2/1", "Up-to-date": int64(3), "Available": int64(1), "Containers": "a,b", "Images": "img:1,img:2", "Selector": "app=web"})
 
 	typ.Scale.SetReplicas(d, 7)
 	if typ.Scale.SpecReplicas(d) != 7 || typ.Scale.Selector(d) != "app=web" {
@@ -252,28 +162,28 @@ func TestDeploymentDefaultsAndColumns(t *testing.T) {
 }
 
 func TestReplicaSet(t *testing.T) {
-	runCreate(t, ReplicaSets, replicaSet, []edit[appsv1.ReplicaSet]{
+	registrytest.Create(t, ReplicaSets, replicaSet, []edit[appsv1.ReplicaSet]{
 		{"negative", func(r *appsv1.ReplicaSet) { r.Spec.Replicas, r.Spec.MinReadySeconds = ptr.To[int32](-1), -1 }, []string{
 			"spec.replicas: Invalid value: -1: must be greater than or equal to 0",
 			"spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0",
 		}},
 		{"pods that end", func(r *appsv1.ReplicaSet) { r.Spec.Template.Spec.RestartPolicy = "Never" },
 			[]string{"spec.template.spec.restartPolicy: " + restart}},
-	})
-	runUpdate(t, ReplicaSets, replicaSet, []edit[appsv1.ReplicaSet]{
+	}...)
+	registrytest.Update(t, ReplicaSets, replicaSet, []edit[appsv1.ReplicaSet]{
 		{"selector", func(r *appsv1.ReplicaSet) { r.Spec.Selector.MatchLabels = nil },
 			[]string{"spec.selector: Invalid value: {}: empty selector is invalid for deployment", "spec.selector: Invalid value: {}: field is immutable"}},
-	})
-	runStatus(t, ReplicaSets, replicaSet, []edit[appsv1.ReplicaSet]{
+	}...)
+	registrytest.Status(t, ReplicaSets, replicaSet, []edit[appsv1.ReplicaSet]{
 		{"more labeled than there are", func(r *appsv1.ReplicaSet) { r.Status.FullyLabeledReplicas = 1 },
 			[]string{"status.fullyLabeledReplicas: Invalid value: 1: cannot be greater than status.replicas"}},
 		{"more available than ready", func(r *appsv1.ReplicaSet) { r.Status.Replicas, r.Status.AvailableReplicas = 1, 1 },
 			[]string{"status.availableReplicas: Invalid value: 1: cannot be greater than readyReplicas"}},
-	})
+	}...)
 	r, typ := replicaSet(), ReplicaSets.Erase()
 	typ.Default(r)
 	r.Status = appsv1.ReplicaSetStatus{Replicas: 3, ReadyReplicas: 2}
-	checkCells(t, typ, r, map[string]any{"Desired": int64(1), "Current": int64(3), "Ready": int64(2), "Containers": "a,b", "Images": "img:1,img:2", "Selector": "app=web"})
+	registrytest.Columns(t, typ, r, map[string]any{"Desired": int64(1), "Current": int64(3), "Ready": int64(2), "Containers": "a,b", "Images": "img:1,img:2", "Selector": "app=web"})
 	r.Name = "web.v1"
 	want := "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"
 	if got := typ.Warn(r, nil); !slices.Contains(got, want) {
@@ -287,7 +197,7 @@ func TestDaemonSet(t *testing.T) {
 			d.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &unavailable, MaxSurge: &surge}
 		}
 	}
-	runCreate(t, DaemonSets, daemonSet, []edit[appsv1.DaemonSet]{
+	registrytest.Create(t, DaemonSets, daemonSet, []edit[appsv1.DaemonSet]{
 		{"surge only", rolling(intstr.FromInt32(0), intstr.FromString("10%")), nil},
 		{"both", rolling(intstr.FromInt32(1), intstr.FromInt32(1)),
 			[]string{"spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"}},
@@ -306,22 +216,22 @@ func TestDaemonSet(t *testing.T) {
 		{"generation that is none", func(d *appsv1.DaemonSet) {
 			d.Annotations = map[string]string{appsv1.DeprecatedTemplateGeneration: "x"}
 		}, []string{`metadata.annotations[deprecated.daemonset.template.generation]: Invalid value: "x": must be an integer`}},
-	})
-	runUpdate(t, DaemonSets, daemonSet, []edit[appsv1.DaemonSet]{
+	}...)
+	registrytest.Update(t, DaemonSets, daemonSet, []edit[appsv1.DaemonSet]{
 		{"selector", func(d *appsv1.DaemonSet) {
 			d.Spec.Selector.MatchLabels["app"] = "db"
 			d.Spec.Template.Labels["app"] = "db"
 		}, []string{`spec.selector: Invalid value: {"matchLabels":{"app":"db"}}: field is immutable`}},
-	})
-	runStatus(t, DaemonSets, daemonSet, []edit[appsv1.DaemonSet]{
+	}...)
+	registrytest.Status(t, DaemonSets, daemonSet, []edit[appsv1.DaemonSet]{
 		{"negative", func(d *appsv1.DaemonSet) { d.Status.NumberMisscheduled = -1 },
 			[]string{"status.numberMisscheduled: Invalid value: -1: must be greater than or equal to 0"}},
-	})
+	}...)
 	d, typ := daemonSet(), DaemonSets.Erase()
 	d.Spec.Template.Spec.NodeSelector = map[string]string{"os": "linux"}
 	typ.Default(d)
 	d.Status = appsv1.DaemonSetStatus{DesiredNumberScheduled: 5, CurrentNumberScheduled: 4, NumberReady: 3, UpdatedNumberScheduled: 2, NumberAvailable: 1}
-	checkCells(t, typ, d, map[string]any{
+	registrytest.Columns(t, typ, d, map[string]any{
 		"Desired": int64(5), "Current": int64(4), "Ready": int64(3), "Up-to-date": int64(2), "Available": int64(1),
 		"Node Selector": "os=linux", "Containers": "a,b", "Images": "img:1,img:2", "Selector": "app=web",
 	})
@@ -367,7 +277,7 @@ func claim(name string) corev1.PersistentVolumeClaim {
 }
 
 func TestStatefulSet(t *testing.T) {
-	runCreate(t, StatefulSets, statefulSet, []edit[appsv1.StatefulSet]{
+	registrytest.Create(t, StatefulSets, statefulSet, []edit[appsv1.StatefulSet]{
 		{"unknown pod management", func(s *appsv1.StatefulSet) { s.Spec.PodManagementPolicy = "Random" },
 			[]string{`spec.podManagementPolicy: Invalid value: "Random": must be 'OrderedReady' or 'Parallel'`}},
 		{"on delete", func(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.Type = "OnDelete" }, nil},
@@ -402,13 +312,13 @@ func TestStatefulSet(t *testing.T) {
 			s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claim("data")}
 			s.Spec.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
 		}, nil},
-	})
+	}...)
 	const forbidden = "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
-	runUpdate(t, StatefulSets, statefulSet, []edit[appsv1.StatefulSet]{
+	registrytest.Update(t, StatefulSets, statefulSet, []edit[appsv1.StatefulSet]{
 		{"what may change", func(s *appsv1.StatefulSet) {
 			s.Spec.Replicas, s.Spec.MinReadySeconds, s.Spec.Ordinals = ptr.To[int32](3), 3, &appsv1.StatefulSetOrdinals{Start: 3}
 			s.Spec.Template.Spec.Containers[0].Image = "img:3"
-			s.Spec.UpdateStrategy.Type = "OnDelete"
+			s.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: "OnDelete"}
 			s.Spec.RevisionHistoryLimit = ptr.To[int32](3)
 			s.Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: "Delete"}
 		}, nil},
@@ -421,14 +331,14 @@ func TestStatefulSet(t *testing.T) {
 			s.Spec.Selector.MatchLabels["x"] = "y"
 			s.Spec.Template.Labels["x"] = "y"
 		}, []string{forbidden}},
-	})
-	runStatus(t, StatefulSets, statefulSet, []edit[appsv1.StatefulSet]{
+	}...)
+	registrytest.Status(t, StatefulSets, statefulSet, []edit[appsv1.StatefulSet]{
 		{"above", func(s *appsv1.StatefulSet) { s.Status.CurrentReplicas, s.Status.AvailableReplicas = 1, 1 }, []string{
 			"status.currentReplicas: Invalid value: 1: cannot be greater than status.replicas",
 			"status.availableReplicas: Invalid value: 1: cannot be greater than status.replicas",
 			"status.availableReplicas: Invalid value: 1: cannot be greater than status.readyReplicas",
 		}},
-	})
+	}...)
 }
 
 func TestStatefulSetDefaultsAndColumns(t *testing.T) {
@@ -449,7 +359,7 @@ func TestStatefulSetDefaultsAndColumns(t *testing.T) {
 	if typ.Default(named); named.Spec.UpdateStrategy.RollingUpdate != nil {
 		t.Error("a strategy that is named without parameters got some")
 	}
-	checkCells(t, typ, s, map[string]any{"Ready": "0/1", "Containers": "a,b", "Images": "img:1,img:2"})
+	registrytest.Columns(t, typ, s, map[string]any{"Ready": "0/1", "Containers": "a,b", "Images": "img:1,img:2"})
 
 	s.Spec.RevisionHistoryLimit = ptr.To[int32](-1)
 	s.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests["storage"] = *quantity("1500m")
@@ -480,23 +390,23 @@ func TestControllerRevision(t *testing.T) {
 	data := func(raw string) func(*appsv1.ControllerRevision) {
 		return func(r *appsv1.ControllerRevision) { r.Data.Raw = []byte(raw) }
 	}
-	runCreate(t, ControllerRevisions, valid, []edit[appsv1.ControllerRevision]{
+	registrytest.Create(t, ControllerRevisions, valid, []edit[appsv1.ControllerRevision]{
 		{"negative", func(r *appsv1.ControllerRevision) { r.Revision = -1 }, []string{"revision: Invalid value: -1: must be greater than or equal to 0"}},
 		{"no data", func(r *appsv1.ControllerRevision) { r.Data.Raw = nil }, []string{"data: Required value: data is mandatory"}},
 		{"null", data("null"), []string{"data: Required value: data is mandatory"}},
 		{"list", data("[]"), []string{"data: Required value: data must be a valid JSON object"}},
 		{"no JSON", data("{"), []string{`data: Invalid value: "<value omitted>": error parsing data: unexpected end of JSON input`}},
-	})
-	runUpdate(t, ControllerRevisions, valid, []edit[appsv1.ControllerRevision]{
+	}...)
+	registrytest.Update(t, ControllerRevisions, valid, []edit[appsv1.ControllerRevision]{
 		{"revision", func(r *appsv1.ControllerRevision) { r.Revision = 5 }, nil},
 		{"data", data(`{"spec":1}`), []string{`data: Invalid value: {"spec":1}: field is immutable`}},
-	})
+	}...)
 	r, typ := valid(), ControllerRevisions.Erase()
-	checkCells(t, typ, r, map[string]any{"Controller": "<none>", "Revision": int64(1)})
+	registrytest.Columns(t, typ, r, map[string]any{"Controller": "<none>", "Revision": int64(1)})
 	r.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "web", Controller: ptr.To(true)}}
 	r.CreationTimestamp = metav1.NewTime(time.Now().Add(-5 * time.Minute))
-	checkCells(t, typ, r, map[string]any{"Controller": "statefulset.apps/web", "Revision": int64(1)})
-	if age := cells(typ, r)["Age"]; age != "5m" && age != "5m0s" {
+	registrytest.Columns(t, typ, r, map[string]any{"Controller": "statefulset.apps/web", "Revision": int64(1)})
+	if age := typ.Columns[2].Value(r); age != "5m" {
 		t.Errorf("age %v, want 5m", age)
 	}
 }

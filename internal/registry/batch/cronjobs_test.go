@@ -11,84 +11,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/randfill"
 
-	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/registrytest"
 )
 
-// edit is one row of a table: what it changes in a valid object, and the errors that this makes.
-type edit[T any] struct {
-	name string
-	edit func(*T)
-	want []string
-}
-
-// runCreate checks that each row's errors are those of a create, and that the object is fine without it.
-func runCreate[T any](t *testing.T, r registry.Resource[T], valid func() *T, rows []edit[T]) {
-	t.Helper()
-	typ := r.Erase()
-	for _, row := range append([]edit[T]{{name: "valid", edit: func(*T) {}}}, rows...) {
-		t.Run("create/"+row.name, func(t *testing.T) {
-			o := valid()
-			row.edit(o)
-			obj := any(o).(registry.Object)
-			typ.Default(obj)
-			again := obj.DeepCopyObject().(registry.Object)
-			if typ.Default(again); !equality.Semantic.DeepEqual(obj, again) {
-				t.Errorf("defaulting twice is not the same as once:\n%v\n%v", obj, again)
-			}
-			typ.PrepareCreate(obj)
-			compare(t, append(typ.Validate(obj), typ.ValidateCreate(obj)...), row.want)
-		})
-	}
-}
-
-// runUpdate does the same for an update: prepare makes the stored object, edit the new one from it.
-func runUpdate[T any](t *testing.T, r registry.Resource[T], stored func() *T, rows []edit[T]) {
-	t.Helper()
-	typ := r.Erase()
-	for _, row := range rows {
-		t.Run("update/"+row.name, func(t *testing.T) {
-			old := any(stored()).(registry.Object)
-			typ.Default(old)
-			typ.PrepareCreate(old)
-			obj := old.DeepCopyObject().(registry.Object)
-			row.edit(any(obj).(*T))
-			typ.Default(obj)
-			typ.PrepareUpdate(obj, old)
-			compare(t, append(typ.Validate(obj), typ.ValidateUpdate(obj, old)...), row.want)
-		})
-	}
-}
-
-func compare(t *testing.T, errs field.ErrorList, want []string) {
-	t.Helper()
-	var got []string
-	for _, err := range errs {
-		got = append(got, err.Error())
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("errors\n got %q\nwant %q", got, want)
-	}
-}
-
-func checkCells(t *testing.T, typ *registry.Type, o registry.Object, want map[string]any) {
-	t.Helper()
-	for _, c := range typ.Columns {
-		cell, ok := want[c.Name]
-		if got := c.Value(o); ok && got != cell {
-			t.Errorf("column %s is %#v, want %#v", c.Name, got, cell)
-		}
-		if !ok && c.Name != "Age" {
-			t.Errorf("unexpected column %s", c.Name)
-		}
-	}
-	if len(typ.Columns) != len(want)+1 { // and Age
-		t.Errorf("%d columns, want %d and Age", len(typ.Columns), len(want))
-	}
-}
+type edit[T any] = registrytest.Edit[T]
 
 func template() corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{RestartPolicy: "Never", Containers: []corev1.Container{
@@ -111,7 +40,7 @@ func TestCronJob(t *testing.T) {
 	schedule := func(s string) func(*batchv1.CronJob) {
 		return func(c *batchv1.CronJob) { c.Spec.Schedule = s }
 	}
-	runCreate(t, CronJobs, cronJob, []edit[batchv1.CronJob]{
+	registrytest.Create(t, CronJobs, cronJob, []edit[batchv1.CronJob]{
 		{"no schedule", schedule(""), []string{"spec.schedule: Required value"}},
 		{"descriptor", schedule("@hourly"), nil},
 		{"interval", schedule("@every 5m"), nil},
@@ -157,29 +86,29 @@ func TestCronJob(t *testing.T) {
 		}},
 		{"restarts always", func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Template.Spec.RestartPolicy = "" },
 			[]string{`spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"`}},
-	})
-	runUpdate(t, CronJobs, cronJob, []edit[batchv1.CronJob]{
+	}...)
+	registrytest.Update(t, CronJobs, cronJob, []edit[batchv1.CronJob]{
 		{"zone appears in the schedule", schedule("TZ=UTC 0 0 * * *"), []string{`spec.schedule: Invalid value: "TZ=UTC 0 0 * * *": ` + zoneInSchedule}},
 		{"bad zone appears", zone("Atlantis"), []string{`spec.timeZone: Invalid value: "Atlantis": unknown time zone Atlantis`}},
-	})
+	}...)
 	older := func() *batchv1.CronJob {
 		c := cronJob()
 		c.Name = strings.Repeat("a", 60)
 		c.Spec.Schedule = "CRON_TZ=UTC 0 0 * * *"
 		return c
 	}
-	runUpdate(t, CronJobs, older, []edit[batchv1.CronJob]{
+	registrytest.Update(t, CronJobs, older, []edit[batchv1.CronJob]{
 		{"older than the rules", func(c *batchv1.CronJob) { c.Spec.Suspend = ptr.To(true) }, nil},
 		{"two zones", zone("UTC"), []string{`spec.schedule: Invalid value: "CRON_TZ=UTC 0 0 * * *": cannot use both timeZone field and TZ or CRON_TZ in schedule`}},
-	})
+	}...)
 	lost := func() *batchv1.CronJob {
 		c := cronJob()
 		zone("Atlantis")(c)
 		return c
 	}
-	runUpdate(t, CronJobs, lost, []edit[batchv1.CronJob]{
+	registrytest.Update(t, CronJobs, lost, []edit[batchv1.CronJob]{
 		{"zone that the database lost", func(c *batchv1.CronJob) { c.Spec.Suspend = ptr.To(true) }, nil},
-	})
+	}...)
 }
 
 func TestCronJobDefaultsAndColumns(t *testing.T) {
@@ -189,13 +118,13 @@ func TestCronJobDefaultsAndColumns(t *testing.T) {
 		c.Spec.JobTemplate.Spec.Parallelism != nil {
 		t.Errorf("defaults: %+v", c.Spec)
 	}
-	checkCells(t, typ, c, map[string]any{
+	registrytest.Columns(t, typ, c, map[string]any{
 		"Schedule": "*/5 * * * *", "Timezone": "<none>", "Suspend": "False", "Active": int64(0), "Last Schedule": "<none>",
 		"Containers": "main", "Images": "img:1", "Selector": "<none>",
 	})
 	c.Spec.TimeZone, c.Spec.Suspend, c.Status.Active = ptr.To("UTC"), ptr.To(true), make([]corev1.ObjectReference, 2)
 	c.Status.LastScheduleTime = &metav1.Time{}
-	checkCells(t, typ, c, map[string]any{
+	registrytest.Columns(t, typ, c, map[string]any{
 		"Schedule": "*/5 * * * *", "Timezone": "UTC", "Suspend": "True", "Active": int64(2), "Last Schedule": "<unknown>",
 		"Containers": "main", "Images": "img:1", "Selector": "<none>",
 	})

@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+
+	"github.com/proa-dev/proa/internal/registry/registrytest"
 )
 
 func job() *batchv1.Job {
@@ -35,7 +37,7 @@ func TestJob(t *testing.T) {
 		j.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "pi"}}
 		j.Spec.Template.Labels = map[string]string{"app": "pi"}
 	}
-	runCreate(t, Jobs, job, []edit[batchv1.Job]{
+	registrytest.Create(t, Jobs, job, []edit[batchv1.Job]{
 		{"negative", func(j *batchv1.Job) {
 			s := &j.Spec
 			s.Parallelism, s.Completions, s.BackoffLimit, s.TTLSecondsAfterFinished = ptr.To[int32](-1), ptr.To[int32](-2), ptr.To[int32](-4), ptr.To[int32](-5)
@@ -82,14 +84,14 @@ func TestJob(t *testing.T) {
 			[]string{`spec.managedBy: Too long: may not be more than 63 bytes`}},
 		{"replacement", func(j *batchv1.Job) { j.Spec.PodReplacementPolicy = ptr.To(batchv1.PodReplacementPolicy("Soon")) },
 			[]string{`spec.podReplacementPolicy: Unsupported value: "Soon": supported values: "Failed", "TerminatingOrFailed"`}},
-	})
+	}...)
 }
 
 func TestIndexedJob(t *testing.T) {
 	success := func(rules ...batchv1.SuccessPolicyRule) func(*batchv1.Job) {
 		return func(j *batchv1.Job) { j.Spec.SuccessPolicy = &batchv1.SuccessPolicy{Rules: rules} }
 	}
-	runCreate(t, Jobs, indexed, []edit[batchv1.Job]{
+	registrytest.Create(t, Jobs, indexed, []edit[batchv1.Job]{
 		{"no completions", func(j *batchv1.Job) { j.Spec.Completions = nil },
 			[]string{"spec.completions: Required value: when completion mode is Indexed"}},
 		{"too parallel", func(j *batchv1.Job) { j.Spec.Parallelism = ptr.To[int32](100_001) },
@@ -116,7 +118,7 @@ func TestIndexedJob(t *testing.T) {
 		}},
 		{"success beyond the end", success(batchv1.SuccessPolicyRule{SucceededIndexes: ptr.To("8-10")}),
 			[]string{`spec.successPolicy.rules[0].succeededIndexes: Invalid value: "8-10": error parsing succeededIndexes: too large index: "10"`}},
-	})
+	}...)
 }
 
 func TestPodFailurePolicy(t *testing.T) {
@@ -132,7 +134,7 @@ func TestPodFailurePolicy(t *testing.T) {
 	named.ContainerName = ptr.To("other")
 	disrupted := []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: "DisruptionTarget"}}
 	const path = "spec.podFailurePolicy.rules[0]"
-	runCreate(t, Jobs, job, []edit[batchv1.Job]{
+	registrytest.Create(t, Jobs, job, []edit[batchv1.Job]{
 		{"codes", rule(batchv1.PodFailurePolicyRule{Action: "FailJob", OnExitCodes: codes("In", 1, 42)}), nil},
 		{"conditions", rule(batchv1.PodFailurePolicyRule{Action: "Ignore", OnPodConditions: disrupted}), nil},
 		{"no action", rule(batchv1.PodFailurePolicyRule{OnPodConditions: disrupted}),
@@ -164,7 +166,7 @@ func TestPodFailurePolicy(t *testing.T) {
 			rule(batchv1.PodFailurePolicyRule{Action: "FailJob", OnExitCodes: codes("In", 1)})(j)
 			j.Spec.PodReplacementPolicy = ptr.To(batchv1.TerminatingOrFailed)
 		}, []string{`spec.podReplacementPolicy: Unsupported value: "TerminatingOrFailed": supported values: "Failed"`}},
-	})
+	}...)
 }
 
 func TestJobDefaults(t *testing.T) {
@@ -209,7 +211,7 @@ func TestJobUpdate(t *testing.T) {
 		j.Spec.Template.Annotations = map[string]string{"queue": "a"}
 		j.Spec.Template.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1")}
 	}
-	runUpdate(t, Jobs, indexed, []edit[batchv1.Job]{
+	registrytest.Update(t, Jobs, indexed, []edit[batchv1.Job]{
 		{"scaled whole", func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = ptr.To[int32](5), ptr.To[int32](5) }, nil},
 		{"scaled in half", func(j *batchv1.Job) { j.Spec.Completions = ptr.To[int32](5) },
 			[]string{"spec.completions: Invalid value: 5: can only be modified in tandem with spec.parallelism"}},
@@ -222,10 +224,10 @@ func TestJobUpdate(t *testing.T) {
 		{"selector", func(j *batchv1.Job) {
 			delete(j.Spec.Selector.MatchLabels, "batch.kubernetes.io/controller-uid")
 		}, []string{"spec.selector: Invalid value: {}: field is immutable"}},
-	})
-	runUpdate(t, Jobs, job, []edit[batchv1.Job]{
+	}...)
+	registrytest.Update(t, Jobs, job, []edit[batchv1.Job]{
 		{"completions", func(j *batchv1.Job) { j.Spec.Completions = ptr.To[int32](5) }, []string{"spec.completions: Invalid value: 5: field is immutable"}},
-	})
+	}...)
 
 	typ := Jobs.Erase()
 	suspended := func() *batchv1.Job {
@@ -362,7 +364,7 @@ func TestJobStatus(t *testing.T) {
 			Jobs.Erase().Default(j)
 			old, new := j.DeepCopy(), j.DeepCopy()
 			old.Status, new.Status = row.old, row.new
-			compare(t, validateJobStatus(new, old), row.want)
+			registrytest.Errors(t, validateJobStatus(new, old), row.want...)
 		})
 	}
 }
@@ -373,12 +375,12 @@ func TestJobColumns(t *testing.T) {
 	typ.Default(j)
 	typ.PrepareCreate(j)
 	row := map[string]any{"Status": "Running", "Completions": "0/1", "Duration": "", "Containers": "main", "Images": "img:1", "Selector": "batch.kubernetes.io/controller-uid=u1"}
-	checkCells(t, typ, j, row)
+	registrytest.Columns(t, typ, j, row)
 
 	j.Spec.Completions, j.Spec.Parallelism = nil, ptr.To[int32](3)
 	j.Status = batchv1.JobStatus{Succeeded: 2, StartTime: &metav1.Time{Time: time.Unix(0, 0)}, CompletionTime: &metav1.Time{Time: time.Unix(90, 0)}}
 	row["Completions"], row["Duration"] = "2/1 of 3", "90s"
-	checkCells(t, typ, j, row)
+	registrytest.Columns(t, typ, j, row)
 	if f := typ.Fields[0]; f.Name != "status.successful" || f.Value(j) != "2" {
 		t.Errorf("field %s is %q", f.Name, f.Value(j))
 	}

@@ -6,12 +6,17 @@ import (
 	"github.com/proa-dev/proa/internal/registry/apps"
 	"github.com/proa-dev/proa/internal/registry/authentication"
 	"github.com/proa-dev/proa/internal/registry/authorization"
+	"github.com/proa-dev/proa/internal/registry/autoscaling"
 	"github.com/proa-dev/proa/internal/registry/batch"
 	"github.com/proa-dev/proa/internal/registry/coordination"
 	"github.com/proa-dev/proa/internal/registry/core"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
 	"github.com/proa-dev/proa/internal/registry/discovery"
+	"github.com/proa-dev/proa/internal/registry/networking"
+	"github.com/proa-dev/proa/internal/registry/policy"
 	"github.com/proa-dev/proa/internal/registry/rbac"
+	"github.com/proa-dev/proa/internal/registry/scheduling"
+	"github.com/proa-dev/proa/internal/registry/storage"
 )
 
 // Options is what some resources need from the server.
@@ -26,16 +31,17 @@ func Types(o Options) []*registry.Type {
 		o.Services = allocate.Default()
 	}
 	return []*registry.Type{
+		core.Bindings.Erase(),
 		core.ConfigMaps.Erase(),
 		core.Endpoints.Erase(),
 		core.Events.Erase(),
 		core.LimitRanges.Erase(),
 		core.Namespaces.Erase(),
 		core.Nodes.Erase(),
-		core.PodTemplates.Erase(),
-		core.Pods.Erase(),
 		core.PersistentVolumeClaims.Erase(),
 		core.PersistentVolumes.Erase(),
+		core.Pods.Erase(),
+		core.PodTemplates.Erase(),
 		core.ReplicationControllers.Erase(),
 		core.ResourceQuotas.Erase(),
 		core.Secrets.Erase(),
@@ -60,5 +66,12 @@ func Types(o Options) []*registry.Type {
 		apps.StatefulSets.Erase(),
 		batch.CronJobs.Erase(),
 		batch.Jobs.Erase(),
+		autoscaling.HorizontalPodAutoscalers.Erase(),
+		networking.IngressClasses.Erase(),
+		networking.Ingresses.Erase(),
+		networking.NetworkPolicies.Erase(),
+		policy.PodDisruptionBudgets.Erase(),
+		scheduling.PriorityClasses.Erase(),
+		storage.StorageClasses.Erase(),
 	}
 }
