@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/yaml"
@@ -73,6 +74,9 @@ func (m *Manager) merge(live registry.Object, config *unstructured.Unstructured,
 	object, ok := merged.(registry.Object)
 	if !ok {
 		return nil, fmt.Errorf("applying to %s gave a %T", m.typ.Kind, merged)
+	}
+	if !m.custom { // hubs have no apiVersion and kind
+		setKind(object, schema.GroupVersionKind{})
 	}
 	m.restamp(object, old.GetManagedFields(), a.Write)
 	return object, nil

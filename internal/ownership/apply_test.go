@@ -319,6 +319,7 @@ func TestAppliesEqualLibrary(t *testing.T) {
 					t.Fatalf("%s: we said %v, the library said %v", name(typ), ourErr, theirErr)
 				}
 				if ourErr == nil {
+					setKind(ours, typ.Hub.GroupVersionKind())
 					if a, b := asJSON(t, ours), asJSON(t, theirs); a != b {
 						t.Fatalf("%s: we merged\n%s\nthe library merged\n%s", name(typ), a, b)
 					}
