@@ -39,7 +39,9 @@ import (
 //     checked against is durable, even if it has nothing to write itself.
 //  4. A commit is in the latest view and in the tail before its caller is answered.
 //  5. After a failed write or sync nothing is acknowledged any more, for nobody knows what the device
-//     holds: the engine serves reads of the last durable view until it is opened again.
+//     holds: the engine serves reads of the last durable view until it is opened again. The operation
+//     that failed never returns (see disk.go), so the pipeline may stand still from then on, and those
+//     who wait for it are told by failure.
 //
 // With Batch and Memory the acknowledger waits for no sync, and "durable" above means written.
 
@@ -171,6 +173,8 @@ func (e *Engine) Commit(ctx context.Context, ops ...store.Op) (store.Revision, e
 		return r.rev, r.err
 	case <-ctx.Done():
 		return 0, ctx.Err()
+	case <-e.failure.happened:
+		return 0, e.failure.get()
 	}
 }
 
@@ -397,32 +401,20 @@ func mustBatch(err error) {
 }
 
 // write gives the group to Pebble, without waiting for the sync, and takes the view after it.
-func (w *writer) write(g *group) error {
-	if err := errors.Join(g.err, w.e.failure.get()); err != nil {
+func (w *writer) write(g *group) (err error) {
+	if err = errors.Join(g.err, w.e.failure.get()); err != nil {
 		return err
 	}
-	if err := w.e.apply(g.batch, w.e.opts.Durability == Sync); err != nil {
+	if w.e.opts.Durability == Sync {
+		err = w.e.db.ApplyNoSyncWait(g.batch, pebble.Sync)
+	} else {
+		err = w.e.db.Apply(g.batch, pebble.NoSync)
+	}
+	if err != nil {
 		return err
 	}
 	g.view = newView(w.e.db, g.state.revision)
 	return nil
-}
-
-// apply writes a batch; if it is to be synced, SyncWait must follow. Pebble panics when it cannot go on
-// to a new log file: that is an error here if the disk has failed, and a defect otherwise.
-func (e *Engine) apply(b *pebble.Batch, sync bool) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			if !e.disk.failed.Load() {
-				panic(p)
-			}
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	if sync {
-		return e.db.ApplyNoSyncWait(b, pebble.Sync)
-	}
-	return e.db.Apply(b, pebble.NoSync)
 }
 
 // acknowledge ends when the writer does.

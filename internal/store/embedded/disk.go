@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -21,11 +22,11 @@ import (
 // compactions under way can still use.
 //
 // Any other failure of a write or a sync is final, because after it nobody knows what is on the device:
-// onFailure is told, the failed operation returns its error, and all later ones wait until release, for
-// a Pebble that only waits does no harm and still serves reads.
+// onFailure is told, and neither the failed operation nor any later one ever returns. So Pebble never
+// learns of that either, can do no more harm, and goes on serving reads. What it held stays in memory
+// until the process ends.
 //
-// None of this holds before arm: while the store is being opened, an error is just an error. After
-// release nothing waits any more.
+// None of this holds before arm: while the store is being opened, an error is just an error.
 type disk struct {
 	vfs.FS
 	dir     string
@@ -37,14 +38,14 @@ type disk struct {
 	// stalled is how many operations wait for room.
 	stalled atomic.Int32
 	failed  atomic.Bool
-	// released is closed when waiting operations must give up.
+	// released is closed when nothing may wait for room any more.
 	released  chan struct{}
 	releasing sync.Once
 
 	mu sync.Mutex
-	// free is what the device had at checked, less what was written since; guarded by mu.
-	free    int64
-	checked time.Time
+	// free is what the device had to spare at checked, and spent what commits took since; guarded by mu.
+	free, spent int64
+	checked     time.Time
 	// lock is the directory's lock while Pebble holds it; guarded by mu.
 	lock io.Closer
 }
@@ -52,8 +53,9 @@ type disk struct {
 const (
 	// roomRetry is how often a stalled write tries again.
 	roomRetry = 100 * time.Millisecond
-	// roomCheck is for how long a look at the device's free space is good.
-	roomCheck = 100 * time.Millisecond
+	// A look at the device's free space is good for so long and for so many bytes of commits.
+	roomCheck      = 100 * time.Millisecond
+	roomCheckBytes = 1 << 20
 	// defaultMinFree, or a twentieth of a device on which that is less.
 	defaultMinFree = 64 << 20
 )
@@ -69,11 +71,11 @@ func (d *disk) hasRoom(n int64) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); now.Sub(d.checked) >= roomCheck || d.free < n {
-		d.free, d.checked = d.spare(), now
+	if now := time.Now(); now.Sub(d.checked) >= roomCheck || d.spent+n > roomCheckBytes {
+		d.free, d.spent, d.checked = d.spare(), 0, now
 	}
-	d.free -= n
-	return d.free >= 0
+	d.spent += n
+	return d.spent <= d.free
 }
 
 // spare is how much may be written before only minFree is left.
@@ -92,7 +94,7 @@ func (d *disk) spare() int64 {
 // arm begins the rules; the store is open.
 func (d *disk) arm() { d.armed.Store(true) }
 
-// release lets waiting operations fail, now and from now on.
+// release ends the waiting for room.
 func (d *disk) release() {
 	d.releasing.Do(func() { close(d.released) })
 }
@@ -115,21 +117,22 @@ func (d *disk) attempt(op func() error) error {
 		return op()
 	}
 	if d.failed.Load() {
-		<-d.released
-		return errReleased
+		select {}
 	}
 	err := op()
 	for noRoom(err) {
 		err = d.awaitRoom(op, err)
 	}
-	if err != nil {
-		d.fail(err)
+	if err == nil {
+		return nil
 	}
-	return err
+	if d.failed.CompareAndSwap(false, true) {
+		d.onFailure(err)
+	}
+	select {}
 }
 
-// awaitRoom tries once more, later. If the operation must give up, it ends the process of trying with
-// an error that is not about room.
+// awaitRoom tries once more, later; if the store is being closed, the operation has failed for good.
 func (d *disk) awaitRoom(op func() error, err error) error {
 	d.stalled.Add(1)
 	defer d.stalled.Add(-1)
@@ -139,17 +142,9 @@ func (d *disk) awaitRoom(op func() error, err error) error {
 	case <-retry.C:
 		return op()
 	case <-d.released:
-		return errors.Join(errReleased, errors.New(err.Error()))
+		return fmt.Errorf("closing while waiting for room: %v", err)
 	}
 }
-
-func (d *disk) fail(err error) {
-	if d.failed.CompareAndSwap(false, true) {
-		d.onFailure(err)
-	}
-}
-
-var errReleased = errors.New("the store has given up writing")
 
 func noRoom(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)

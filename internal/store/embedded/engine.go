@@ -110,13 +110,23 @@ func (e *Engine) Compact(ctx context.Context, upTo store.Revision) error {
 	return e.history.cut(min(upTo, v.revision))
 }
 
-// Size implements store.Store.
-func (e *Engine) Size(ctx context.Context) (int64, error) {
+// Size implements store.Store: the sizes of the directory's files.
+func (e *Engine) Size(ctx context.Context) (size int64, err error) {
 	if err := e.readers.enter(); err != nil {
 		return 0, err
 	}
 	defer e.readers.leave()
-	return int64(e.db.Metrics().DiskSpaceUsage()), ctx.Err()
+	names, err := e.opts.FS.List(e.opts.Dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		info, err := e.opts.FS.Stat(e.opts.FS.PathJoin(e.opts.Dir, name))
+		if err == nil {
+			size += info.Size() // and if not, it has just been deleted
+		}
+	}
+	return size, ctx.Err()
 }
 
 // Close implements store.Store. Commits that were called before it are finished.
@@ -128,30 +138,42 @@ func (e *Engine) Close() error {
 func (e *Engine) close() error {
 	e.disk.release()
 	close(e.stop)
-	e.background.Wait()
 	e.queue.close()
-	e.pipeline.Wait()
+	drained := make(chan struct{})
+	go func() {
+		e.background.Wait()
+		e.pipeline.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-e.failure.happened:
+	}
 	e.tail.close()
 	e.syncer.stop()
-	err := e.readers.close()
 	if failed := e.failure.get(); failed != nil {
-		// Pebble after a failed write may hold its locks for ever: it is left alone, and as the disk
-		// lets no write through any more, it can do no harm to whoever opens the directory next.
+		// What waits for the disk waits for ever, so nothing is waited for here. The disk lets no write
+		// through any more: no harm is done to whoever opens the directory next.
+		e.readers.shut()
 		return errors.Join(failed, e.disk.unlock())
 	}
-	return errors.Join(err, e.db.Close(), e.disk.unlock())
+	return errors.Join(e.readers.close(), e.db.Close(), e.disk.unlock())
 }
 
 // failure is the first error after which the engine writes no more.
 type failure struct {
 	err atomic.Pointer[error]
+	// happened is closed when err is there.
+	happened chan struct{}
 }
+
+func newFailure() *failure { return &failure{happened: make(chan struct{})} }
 
 // set keeps the first error and returns it.
 func (f *failure) set(err error) error {
 	wrapped := fmt.Errorf("the store writes no more until it is opened again: %w", err)
 	if f.err.CompareAndSwap(nil, &wrapped) {
-		return wrapped
+		close(f.happened)
 	}
 	return f.get()
 }

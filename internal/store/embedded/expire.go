@@ -56,6 +56,9 @@ func (x *expirer) run(stop <-chan struct{}) {
 		}
 		pause := expirePause
 		if err := x.sweep(time.Now().UnixMilli()); err != nil {
+			if x.e.failure.get() != nil {
+				return
+			}
 			if !errors.Is(err, store.ErrClosed) {
 				x.e.opts.Logger.Error("deleting expired keys", "err", err)
 			}
@@ -136,7 +139,11 @@ func (x *expirer) remove(due []expired) error {
 		requests = append(requests, r)
 	}
 	for _, r := range requests {
-		<-r.done
+		select {
+		case <-r.done:
+		case <-x.e.failure.happened:
+			return x.e.failure.get()
+		}
 		if !errors.Is(r.err, store.ErrConflict) {
 			errs = append(errs, r.err)
 		}

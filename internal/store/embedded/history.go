@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,9 @@ func (h *history) run(stop <-chan struct{}) {
 		case <-timer.C:
 		}
 		next, err := h.trim(time.Now())
+		if h.e.failure.get() != nil {
+			return
+		}
 		if err != nil {
 			h.e.opts.Logger.Error("cutting back the watch history", "err", err)
 			next = time.Minute
@@ -137,9 +141,15 @@ func (h *history) cut(upTo store.Revision) error {
 	h.oldest.Store(upTo)
 	h.e.tail.compact(upTo)
 	b := h.e.db.NewBatch()
-	defer b.Close()
 	mustBatch(b.DeleteRange(logKey(0), logKey(upTo+1), nil))
 	mustBatch(b.DeleteRange(forwardKey(0, ""), forwardBound(upTo), nil))
-	mustBatch(b.Set(oldestKey, encodeNumber(oldestKey, upTo), pebble.NoSync))
-	return h.e.apply(b, false)
+	mustBatch(b.Set(oldestKey, encodeNumber(oldestKey, upTo), nil))
+	applied := make(chan error, 1)
+	go func() { applied <- h.e.db.Apply(b, pebble.NoSync) }() // which does not return if the disk fails
+	select {
+	case err := <-applied:
+		return errors.Join(err, b.Close())
+	case <-h.e.failure.happened:
+		return h.e.failure.get()
+	}
 }

@@ -30,7 +30,7 @@ func Open(opts Options) (*Engine, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	e := &Engine{opts: opts, failure: &failure{}}
+	e := &Engine{opts: opts, failure: newFailure()}
 	e.disk = newDisk(opts.FS, opts.Dir, opts.MinFreeBytes, func(err error) {
 		opts.Logger.Error("writing to the store's directory failed; the store is read-only now", "dir", opts.Dir, "err", err)
 		e.failure.set(err)

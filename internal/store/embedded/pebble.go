@@ -33,7 +33,7 @@ func (e *Engine) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		MaxManifestFileSize: 8 << 20,
 		// One compaction beside the flush: the machine is there for the API server.
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
-		Logger:                     pebbleLogger{e.opts.Logger, e.failure},
+		Logger:                     pebbleLogger{e.opts.Logger, e.disk, e.failure},
 		EventListener:              e.listener(),
 	}
 	// The default scheduler looks for work ten times a second for ever. With a constant number of
@@ -69,11 +69,12 @@ func (e *Engine) listener() *pebble.EventListener {
 	}
 }
 
-// pebbleLogger passes Pebble's words on. Pebble calls Fatalf where it would end the process: after a
-// failed write of its manifest or log. Here that makes the store read-only; the disk keeps Pebble from
-// writing any more.
+// pebbleLogger passes Pebble's words on. Pebble calls Fatalf where it would end the process. While the
+// store is being opened that is a failed write, and opening fails. Afterwards it learns of no failed
+// writes (see disk.go), so that only a defect is left.
 type pebbleLogger struct {
 	log     *slog.Logger
+	disk    *disk
 	failure *failure
 }
 
@@ -87,6 +88,8 @@ func (l pebbleLogger) Errorf(format string, args ...any) { l.log.Error(fmt.Sprin
 
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
-	l.log.Error(err.Error())
+	if l.disk.armed.Load() {
+		panic(err)
+	}
 	l.failure.set(err)
 }

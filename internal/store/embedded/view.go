@@ -80,7 +80,7 @@ type readers struct {
 	// inside is how many reads are under way.
 	inside int
 	closed bool
-	// empty is closed when the last read after close has left; made by close.
+	// empty is closed when the last read after shut has left; made by shut.
 	empty chan struct{}
 	// held are the snapshots given out and not yet closed.
 	held map[*snapshot]struct{}
@@ -167,17 +167,22 @@ func (r *readers) drop(s *snapshot) bool {
 	return held
 }
 
-// close ends reading: it waits for the reads under way and closes all views.
-func (r *readers) close() error {
+// shut lets no more reads in, and returns the snapshots that are still held.
+func (r *readers) shut() (held map[*snapshot]struct{}) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.closed = true
 	r.empty = make(chan struct{})
 	if r.inside == 0 {
 		close(r.empty)
 	}
-	held := r.held
-	r.held = nil
-	r.mu.Unlock()
+	held, r.held = r.held, nil
+	return held
+}
+
+// close ends reading: it waits for the reads under way and closes all views.
+func (r *readers) close() error {
+	held := r.shut()
 	<-r.empty
 	var errs []error
 	for s := range held {
