@@ -325,3 +325,11 @@ func TestPersistentVolumeClaims(t *testing.T) {
 	}
 	checkRow(t, r, parse(t, r, claim("1Gi", ", volumeName: v, storageClassName: s")), "Bound", "v", "1Gi", "", "s", "<unset>", "Filesystem")
 }
+
+func TestBindings(t *testing.T) {
+	runWrites(t, Bindings.Erase(), []writeCase{
+		{"to a node", "", `{target: {name: n}}`, nil},
+		{"to something else", "", `{target: {kind: Pod}}`,
+			[]string{`target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"`, `target.name: Required value`}},
+	})
+}
