@@ -68,7 +68,8 @@ type Informer[T any] struct {
 	loaded    chan struct{} // closed when the first list is in the store
 
 	mu        sync.Mutex // held while the store is written and listeners learn of it, so both agree
-	started   bool       // guarded by mu
+	started   bool       // guarded by mu, as all below
+	ended     bool
 	listeners []*listener[T]
 	handling  sync.WaitGroup // goroutines that call handlers
 }
@@ -137,6 +138,9 @@ func (i *Informer[T]) Handle(h Handler[T]) (remove func()) {
 	l := newListener(h, i.log, &i.handling)
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.ended {
+		return func() {}
+	}
 	i.listeners = append(i.listeners[:len(i.listeners):len(i.listeners)], l)
 	if i.hasLoaded() {
 		l.push(initial(i.store.list()))
@@ -194,6 +198,7 @@ func (i *Informer[T]) remove(l *listener[T]) {
 // stop ends all handlers and waits for the calls that are under way.
 func (i *Informer[T]) stop() {
 	i.mu.Lock()
+	i.ended = true
 	for _, l := range i.listeners {
 		l.stop()
 	}

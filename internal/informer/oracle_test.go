@@ -182,6 +182,7 @@ type diary struct {
 	mu      sync.Mutex
 	entries map[string][]string
 	present map[Key]*corev1.ConfigMap
+	broken  []string // updates from another state than the last that was told
 }
 
 func newDiary() *diary {
@@ -202,8 +203,15 @@ func (d *diary) add(o *corev1.ConfigMap, what string) {
 
 func (d *diary) handler() Handler[corev1.ConfigMap] {
 	return Handler[corev1.ConfigMap]{
-		Add:    func(o *corev1.ConfigMap, _ bool) { d.add(o, "A") },
-		Update: func(_, o *corev1.ConfigMap) { d.add(o, "U") },
+		Add: func(o *corev1.ConfigMap, _ bool) { d.add(o, "A") },
+		Update: func(old, o *corev1.ConfigMap) {
+			d.mu.Lock()
+			if d.present[KeyOf(o)] != old {
+				d.broken = append(d.broken, line(old)+" to "+line(o))
+			}
+			d.mu.Unlock()
+			d.add(o, "U")
+		},
 		Delete: func(o *corev1.ConfigMap) { d.add(o, "D") },
 	}
 }
@@ -211,7 +219,7 @@ func (d *diary) handler() Handler[corev1.ConfigMap] {
 func (d *diary) consistent(all []*corev1.ConfigMap) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(all) != len(d.present) {
+	if len(all) != len(d.present) || len(d.broken) != 0 {
 		return false
 	}
 	for _, o := range all {

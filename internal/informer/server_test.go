@@ -32,6 +32,7 @@ type server struct {
 	streams   map[*serverStream]struct{}
 	lists     int
 	watches   int
+	complete  int // watches that began with all objects
 }
 
 type record struct {
@@ -152,8 +153,9 @@ func (s *server) watch(ctx context.Context, o metav1.ListOptions) (*serverStream
 			cancel()
 			return nil, apierrors.NewInvalid(schema.GroupKind{Group: "meta.k8s.io", Kind: "ListOptions"}, "", nil)
 		}
+		s.complete++
 		for _, o := range s.objects {
-			stream.first = append(stream.first, client.Event{Type: watch.Added, Object: o})
+			stream.first = append(stream.first, client.Event{Type: watch.Added, Object: o.DeepCopy()})
 		}
 		end := mark(s.revision)
 		end.Object.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
@@ -223,8 +225,9 @@ func (s *serverStream) poll() ([]client.Event, error) {
 	}
 	events := s.first
 	s.first = nil
+	from := s.at
 	for _, r := range s.server.history {
-		if r.revision > s.at {
+		if r.revision > from {
 			events = append(events, r.event)
 			s.at = r.revision
 		}
