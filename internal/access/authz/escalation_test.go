@@ -112,35 +112,3 @@ func checkText(t *testing.T, err error, want string) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
-
-func TestAggregate(t *testing.T) {
-	gather := func(name, selects, labelled string, rules ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
-		r := clusterRole(name, rules...)
-		r.Labels = map[string]string{labelled: "true"}
-		if selects != "" {
-			r.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{selects: "true"}}}}
-		}
-		return r
-	}
-	pods, jobs := rule([]string{"get"}, "", "pods"), rule([]string{"get"}, "batch", "jobs")
-	// admin gathers edit, edit gathers the two below it and itself carries its own label: a cycle of one.
-	all := []*rbacv1.ClusterRole{
-		gather("admin", "to-admin", ""), gather("edit", "to-edit", "to-admin", rule([]string{"*"}, "*", "*")),
-		gather("b", "", "to-edit", jobs, pods), gather("a", "", "to-edit", pods),
-	}
-	changed := Aggregate(all)
-	if len(changed) != 2 || changed[0].Name != "admin" || changed[1].Name != "edit" {
-		t.Fatalf("changed: %v", changed)
-	}
-	for _, r := range changed {
-		if len(r.Rules) != 2 || r.Rules[0].Resources[0] != "pods" || r.Rules[1].Resources[0] != "jobs" {
-			t.Errorf("%s gathered %v", r.Name, r.Rules)
-		}
-	}
-	if again := Aggregate([]*rbacv1.ClusterRole{changed[0], changed[1], all[2], all[3]}); len(again) != 0 {
-		t.Errorf("not at rest: %v", again)
-	}
-	if len(all[0].Rules) != 0 {
-		t.Error("the stored role was changed")
-	}
-}

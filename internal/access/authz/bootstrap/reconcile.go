@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/component-helpers/auth/rbac/validation"
 
-	"github.com/proa-dev/proa/internal/access/authz"
+	"github.com/proa-dev/proa/internal/access/authz/aggregate"
 	"github.com/proa-dev/proa/internal/registry"
 )
 
@@ -48,7 +48,7 @@ func Plan(existing func(resource schema.GroupVersionResource, namespace, name st
 		}
 	}
 	roles := ClusterRoles()
-	for _, changed := range authz.Aggregate(roles) {
+	for _, changed := range aggregate.Roles(roles) {
 		i := slices.IndexFunc(roles, func(r *rbacv1.ClusterRole) bool { return r.Name == changed.Name })
 		roles[i] = changed
 	}

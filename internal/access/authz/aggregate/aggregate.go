@@ -1,4 +1,6 @@
-package authz
+// Package aggregate computes the rules of roles that gather them from others. It stands alone because the
+// server needs it for the roles that it begins with and a control loop for all later ones.
+package aggregate
 
 import (
 	"slices"
@@ -10,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Aggregate computes the rules of roles with an aggregationRule: those of all other roles that its
+// Roles computes the rules of roles with an aggregationRule: those of all other roles that its
 // selectors find, in the order of selectors and names, each rule once. It returns a copy of each role
-// whose rules are not that already. Roles may gather from roles that gather: Aggregate goes on until
-// nothing changes, so one call is enough.
-func Aggregate(roles []*rbacv1.ClusterRole) []*rbacv1.ClusterRole {
+// whose rules are not that already. Roles may gather from roles that gather: it goes on until nothing
+// changes, so one call is enough.
+func Roles(roles []*rbacv1.ClusterRole) []*rbacv1.ClusterRole {
 	now := slices.Clone(roles)
 	slices.SortFunc(now, func(a, b *rbacv1.ClusterRole) int { return strings.Compare(a.Name, b.Name) })
 	changed := map[string]*rbacv1.ClusterRole{}
