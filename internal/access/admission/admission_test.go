@@ -388,7 +388,7 @@ func TestChain(t *testing.T) {
 	}
 	o.Disable, o.Enable = []string{"ServiceAccount", "Priority"}, []string{"OwnerReferencesPermissionEnforcement", "LimitRanger"}
 	o.RBAC = authz.NewRBAC(store)
-	if got := names(o); got != "NamespaceLifecycle LimitRanger TaintNodesByCondition DefaultTolerationSeconds OwnerReferencesPermissionEnforcement RBACEscalation" {
+	if got := names(o); got != "NamespaceLifecycle LimitRanger TaintNodesByCondition DefaultTolerationSeconds OwnerReferencesPermissionEnforcement RoleEscalation" {
 		t.Error(got)
 	}
 	o.Disable = []string{"LimitRanger"}
@@ -401,9 +401,9 @@ func TestChain(t *testing.T) {
 	}
 }
 
-func TestRBACEscalationPlugin(t *testing.T) {
+func TestRoleEscalationPlugin(t *testing.T) {
 	rbac := authz.NewRBAC(&accesstest.Objects{})
-	plugin := RBACEscalation{authz.Escalation{RBAC: rbac, Authorizer: rbac}}
+	plugin := RoleEscalation{authz.Escalation{RBAC: rbac, Authorizer: rbac}}
 	role := &rbacv1.Role{ObjectMeta: named("ns", "r"), Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"pods"}}}}
 	const refused = "roles.rbac.authorization.k8s.io \"r\" is forbidden: user \"ann\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n" +
 		"{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\"]}"

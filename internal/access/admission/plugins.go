@@ -55,7 +55,7 @@ func New(o Options) (Chain, error) {
 		}
 	}
 	if o.RBAC != nil {
-		chain = append(chain, RBACEscalation{authz.Escalation{RBAC: o.RBAC, Authorizer: o.Authorizer}})
+		chain = append(chain, RoleEscalation{authz.Escalation{RBAC: o.RBAC, Authorizer: o.Authorizer}})
 	}
 	return chain, nil
 }
