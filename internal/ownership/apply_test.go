@@ -178,6 +178,17 @@ func TestBeforeFirstApply(t *testing.T) {
 	}
 }
 
+func TestApplyWarnsOfDuplicates(t *testing.T) {
+	m := New(typeFor[appsv1.Deployment](deploymentKind))
+	document := []byte(deployment("replicas: 1", "replicas: 2"))
+	for validation, want := range map[string]string{"Warn": `line 6: key "replicas" already set in map`, "Ignore": ""} {
+		_, warnings, err := m.Apply(nil, document, Apply{Write: Write{Version: m.typ.Hub, Manager: "m", Now: noon}, Validation: validation})
+		if err != nil || strings.Join(warnings, "; ") != want {
+			t.Errorf("%s: %q %v", validation, warnings, err)
+		}
+	}
+}
+
 func TestApplyAgainChangesNothing(t *testing.T) {
 	a := applyTo(t, typeFor[appsv1.Deployment](deploymentKind))
 	must(t, a.apply("m", deployment("replicas: 1"), false))

@@ -70,7 +70,14 @@ func oracle(t testing.TB, typ *registry.Type, subresource string) *managedfields
 	m := New(typ)
 	s := scheme{m}
 	filters := map[fieldpath.APIVersion]fieldpath.Filter{}
-	if f := resetOf(typ, subresource, false).filter(); f != nil {
+	if subresource == "resize" { // as Kubernetes has it
+		filters["v1"] = fieldpath.NewIncludeMatcherFilter(
+			fieldpath.MakePrefixMatcherOrDie("spec", "containers", fieldpath.MatchAnyPathElement(), "resources"),
+			fieldpath.MakePrefixMatcherOrDie("spec", "containers", fieldpath.MatchAnyPathElement(), "resizePolicy"),
+			fieldpath.MakePrefixMatcherOrDie("spec", "initContainers", fieldpath.MatchAnyPathElement(), "resources"),
+			fieldpath.MakePrefixMatcherOrDie("spec", "initContainers", fieldpath.MatchAnyPathElement(), "resizePolicy"),
+		)
+	} else if f := resetOf(typ, subresource, false).filter(); f != nil {
 		filters[fieldpath.APIVersion(typ.Hub.GroupVersion.String())] = f
 	}
 	gvk := typ.Hub.GroupVersionKind()

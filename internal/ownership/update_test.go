@@ -51,10 +51,14 @@ func TestHistoriesEqualLibrary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rng := seeded(t)
 		for _, typ := range all {
-			h := history{t: t, f: filler{rng, rng.IntN(2) == 0}, m: New(typ), libraries: map[string]*managedfields.FieldManager{
-				"": oracle(t, typ, ""), "status": oracle(t, typ, "status"),
-			}}
-			if !h.run(25) {
+			h := history{t: t, f: filler{rng, rng.IntN(2) == 0}, m: New(typ), libraries: map[string]*managedfields.FieldManager{}}
+			h.through("", "", "status")
+			writes := 25
+			if typ.Name == "pods" {
+				h.through("resize", "ephemeralcontainers")
+				writes = 200
+			}
+			if !h.run(writes) {
 				t.Fatalf("writing a %s", name(typ))
 			}
 		}
@@ -66,6 +70,15 @@ type history struct {
 	f         filler
 	m         *Manager
 	libraries map[string]*managedfields.FieldManager
+	// subresources to write through, as often as they stand here.
+	subresources []string
+}
+
+func (h *history) through(subresources ...string) {
+	h.subresources = append(h.subresources, subresources...)
+	for _, s := range subresources {
+		h.libraries[s] = oracle(h.t, h.m.typ, s)
+	}
 }
 
 func (h *history) run(writes int) bool {
@@ -95,7 +108,7 @@ func (h *history) run(writes int) bool {
 func (h *history) write(live registry.Object) (registry.Object, bool) {
 	edited := h.f.edit(live, h.m.typ, 1+h.f.IntN(60))
 	h.send(live, edited)
-	subresource := []string{"", "", "status"}[h.f.IntN(3)]
+	subresource := h.subresources[h.f.IntN(len(h.subresources))]
 	manager := fmt.Sprintf("m%d", h.f.IntN(14))
 	ours, theirs := copyOf(edited), copyOf(edited)
 	before := asJSON(h.t, live)
