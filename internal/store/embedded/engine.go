@@ -15,16 +15,18 @@ import (
 
 // Engine is an open store.
 type Engine struct {
-	opts     Options
-	disk     *disk
-	db       *pebble.DB
-	failure  *failure
-	queue    *queue
-	readers  *readers
-	tail     *tail
-	history  *history
-	expirer  *expirer
-	syncer   *syncer
+	opts    Options
+	disk    *disk
+	db      *pebble.DB
+	failure *failure
+	queue   *queue
+	readers *readers
+	tail    *tail
+	history *history
+	expirer *expirer
+	syncer  *syncer
+	// closedAt is the revision that the directory was last closed at.
+	closedAt store.Revision
 	pipeline sync.WaitGroup
 	// background counts the goroutines that stop ends.
 	background sync.WaitGroup
@@ -157,7 +159,19 @@ func (e *Engine) close() error {
 		e.readers.shut()
 		return errors.Join(failed, e.disk.unlock())
 	}
-	return errors.Join(e.readers.close(), e.db.Close(), e.disk.unlock())
+	last := e.readers.latest.revision
+	if err := errors.Join(e.readers.close(), e.db.Close()); err != nil {
+		return errors.Join(err, e.disk.unlock())
+	}
+	return errors.Join(e.noteRevision(last), e.disk.unlock())
+}
+
+// noteRevision leaves the last revision for the next Open to compare.
+func (e *Engine) noteRevision(last store.Revision) error {
+	if e.opts.Durability == Memory || last == e.closedAt {
+		return nil
+	}
+	return writeMarker(e.opts.FS, e.opts.Dir, last)
 }
 
 // failure is the first error after which the engine writes no more.

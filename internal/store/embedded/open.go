@@ -16,10 +16,12 @@ import (
 )
 
 // A marker file says that a directory is ours and in which format, so that nothing of Pebble touches a
-// directory that is not, or that a later version has written.
+// directory that is not, or that a later version has written. It also has the revision at the last orderly
+// end: damage in the last block of Pebble's log looks like the torn end that a crash leaves, and Pebble
+// drops what follows; a store that comes up below that revision has lost commits that way.
 const (
 	markerName    = "PROA-STORE"
-	markerText    = "proa store, format %d\n"
+	markerText    = "proa store, format %d, closed at revision %d\n"
 	formatVersion = 1
 )
 
@@ -39,6 +41,9 @@ func Open(opts Options) (*Engine, error) {
 		return nil, fmt.Errorf("store in %s: %w", opts.Dir, err)
 	}
 	state, oldest, err := e.recover()
+	if err == nil && state.revision < e.closedAt {
+		err = fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, state.revision)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.db.Close(), e.disk.unlock())
 	}
@@ -48,7 +53,7 @@ func Open(opts Options) (*Engine, error) {
 }
 
 func (e *Engine) openPebble() error {
-	isNew, err := inspect(e.opts.FS, e.opts.Dir)
+	isNew, closedAt, err := inspect(e.opts.FS, e.opts.Dir)
 	if err != nil {
 		return err
 	}
@@ -57,12 +62,13 @@ func (e *Engine) openPebble() error {
 			return err
 		}
 	}
+	e.closedAt = closedAt
 	lock, err := pebble.LockDirectory(e.opts.Dir, e.disk)
 	if err != nil {
 		return lockError(err)
 	}
 	if isNew {
-		err = writeMarker(e.opts.FS, e.opts.Dir)
+		err = writeMarker(e.opts.FS, e.opts.Dir, 0)
 	}
 	if err == nil {
 		e.db, err = pebble.Open(e.opts.Dir, e.pebbleOptions(lock))
@@ -89,53 +95,55 @@ func lockError(err error) error {
 }
 
 // inspect looks at the directory without changing it. It is new if a store may be made in it.
-func inspect(files vfs.FS, dir string) (isNew bool, err error) {
+func inspect(files vfs.FS, dir string) (isNew bool, closedAt store.Revision, err error) {
 	names, err := files.List(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+		return true, 0, nil
 	}
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	if slices.Contains(names, markerName) {
-		return false, checkMarker(files, files.PathJoin(dir, markerName))
+		closedAt, err = readMarker(files, files.PathJoin(dir, markerName))
+		return false, closedAt, err
 	}
 	slices.Sort(names)
 	for _, name := range names {
 		if name != "LOCK" && name != "lost+found" && name != markerName+".new" {
-			return false, fmt.Errorf("the directory holds %s but no store; a new store needs an empty directory", name)
+			return false, 0, fmt.Errorf("the directory holds %s but no store; a new store needs an empty directory", name)
 		}
 	}
-	return true, nil
+	return true, 0, nil
 }
 
-func checkMarker(files vfs.FS, path string) error {
+func readMarker(files vfs.FS, path string) (closedAt store.Revision, err error) {
 	f, err := files.Open(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var version int
-	if n, _ := fmt.Sscanf(string(text), markerText, &version); n != 1 {
-		return fmt.Errorf("%w: %s says %q", store.ErrCorrupt, markerName, text)
+	n, _ := fmt.Sscanf(string(text), markerText, &version, &closedAt)
+	if n > 0 && version > formatVersion {
+		return 0, fmt.Errorf("it has format %d, and this version knows %d at most; a newer version wrote it", version, formatVersion)
 	}
-	if version > formatVersion {
-		return fmt.Errorf("it has format %d, and this version knows %d at most; a newer version wrote it", version, formatVersion)
+	if string(text) != fmt.Sprintf(markerText, version, closedAt) {
+		return 0, fmt.Errorf("%w: %s says %q", store.ErrCorrupt, markerName, text)
 	}
-	return nil
+	return closedAt, nil
 }
 
-func writeMarker(files vfs.FS, dir string) error {
+func writeMarker(files vfs.FS, dir string, closedAt store.Revision) error {
 	path := files.PathJoin(dir, markerName)
 	f, err := files.Create(path+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, markerText, formatVersion)
+	_, err = fmt.Fprintf(f, markerText, formatVersion, closedAt)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
