@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/proa-dev/proa/internal/controller"
+	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
 )
 
 // Entry is one controller.
@@ -18,4 +19,6 @@ type Entry struct {
 }
 
 // Controllers are all of them. They start in this order.
-var Controllers = []Entry{}
+var Controllers = []Entry{
+	{Name: "clusterrole-aggregation-controller", Start: clusterroleaggregation.Start},
+}
