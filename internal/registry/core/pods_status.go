@@ -61,9 +61,11 @@ func validatePodStatus(new, old *corev1.Pod) field.ErrorList {
 	e.checkClaimStatuses(s.ResourceClaimStatuses, new.Spec.ResourceClaims, path.Child("resourceClaimStatuses"))
 	e.checkExtendedClaim(s.ExtendedResourceClaimStatus, &new.Spec, path.Child("extendedResourceClaimStatus"))
 	e.checkStatusIPs(new, old)
-	e.checkContainerStatuses(s.ContainerStatuses, new.Spec.Containers, &new.Spec, path.Child("containerStatuses"))
-	e.checkContainerStatuses(s.InitContainerStatuses, new.Spec.InitContainers, &new.Spec, path.Child("initContainerStatuses"))
-	e.checkContainerStatuses(s.EphemeralContainerStatuses, nil, &new.Spec, path.Child("ephemeralContainerStatuses"))
+	e.checkUsers(s.ContainerStatuses, &new.Spec, path.Child("containerStatuses"))
+	e.checkUsers(s.InitContainerStatuses, &new.Spec, path.Child("initContainerStatuses"))
+	e.checkUsers(s.EphemeralContainerStatuses, &new.Spec, path.Child("ephemeralContainerStatuses"))
+	e.checkDevicesGot(s.ContainerStatuses, new.Spec.Containers, path.Child("containerStatuses"))
+	e.checkDevicesGot(s.InitContainerStatuses, new.Spec.InitContainers, path.Child("initContainerStatuses"))
 	for i, c := range s.EphemeralContainerStatuses {
 		if len(c.AllocatedResourcesStatus) > 0 {
 			e.forbid(path.Child("ephemeralContainerStatuses").Index(i).Child("allocatedResourcesStatus"), "must not be specified in container status")
@@ -245,17 +247,21 @@ func (e *podErrors) checkIPPair(new, old []string, value any, path *field.Path) 
 	}
 }
 
-// checkContainerStatuses covers who the containers run as and how the devices they got are. containers is nil
-// where they cannot have any.
-func (e *podErrors) checkContainerStatuses(statuses []corev1.ContainerStatus, containers []corev1.Container, spec *corev1.PodSpec, path *field.Path) {
+func (e *podErrors) checkUsers(statuses []corev1.ContainerStatus, spec *corev1.PodSpec, path *field.Path) {
 	for i := range statuses {
-		s, at := &statuses[i], path.Index(i)
-		if s.User != nil && s.User.Linux != nil {
-			e.checkLinuxUser(s.User.Linux, spec, at.Child("user", "linux"))
+		if u := statuses[i].User; u != nil && u.Linux != nil {
+			e.checkLinuxUser(u.Linux, spec, path.Index(i).Child("user", "linux"))
 		}
+	}
+}
+
+// checkDevicesGot covers what containers got of what they asked for, and in which state that is.
+func (e *podErrors) checkDevicesGot(statuses []corev1.ContainerStatus, containers []corev1.Container, path *field.Path) {
+	for i := range statuses {
+		s := &statuses[i]
 		c := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == s.Name })
 		for j := range s.AllocatedResourcesStatus {
-			r, at := &s.AllocatedResourcesStatus[j], at.Child("allocatedResourcesStatus").Index(j)
+			r, at := &s.AllocatedResourcesStatus[j], path.Index(i).Child("allocatedResourcesStatus").Index(j)
 			if c >= 0 {
 				e.checkAllocatedName(r.Name, &containers[c].Resources, at.Child("name"))
 			}

@@ -46,35 +46,29 @@ func validateEphemeralContainers(new, old *corev1.Pod) field.ErrorList {
 	return e.list
 }
 
-// preparePodResize takes over resources only. Where containers come, go or change places nothing is taken
-// over, and validation says why.
+// preparePodResize takes over resources only. Where containers come, go or change places there is no telling
+// whose they are, and validation says so.
 func preparePodResize(new, old *corev1.Pod) {
-	if !sameContainerNames(new.Spec.Containers, old.Spec.Containers) || !sameContainerNames(new.Spec.InitContainers, old.Spec.InitContainers) {
+	asked := new.Spec
+	if len(asked.Containers) != len(old.Spec.Containers) || len(asked.InitContainers) != len(old.Spec.InitContainers) {
 		return
 	}
-	asked := new.Spec
 	keepPod(new, old)
 	new.Spec.Resources = asked.Resources
-	takeResources(new.Spec.Containers, asked.Containers)
-	takeResources(new.Spec.InitContainers, asked.InitContainers)
+	new.Spec.Containers = takeResources(new.Spec.Containers, asked.Containers)
+	new.Spec.InitContainers = takeResources(new.Spec.InitContainers, asked.InitContainers)
 }
 
-func sameContainerNames(new, old []corev1.Container) bool {
-	if len(new) != len(old) {
-		return false
-	}
-	for i := range new {
-		if new[i].Name != old[i].Name {
-			return false
+// takeResources gives containers the resources that were asked for, or returns what was asked for as it is
+// if that is not about the same containers.
+func takeResources(containers, asked []corev1.Container) []corev1.Container {
+	for i := range containers {
+		if containers[i].Name != asked[i].Name {
+			return asked
 		}
+		containers[i].Resources, containers[i].ResizePolicy = asked[i].Resources, asked[i].ResizePolicy
 	}
-	return true
-}
-
-func takeResources(to, from []corev1.Container) {
-	for i := range to {
-		to[i].Resources, to[i].ResizePolicy = from[i].Resources, from[i].ResizePolicy
-	}
+	return containers
 }
 
 // validatePodResize lets a running pod ask for more or less processor and memory.

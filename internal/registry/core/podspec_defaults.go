@@ -46,8 +46,13 @@ func defaultPodContainer(c *corev1.Container) {
 	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		defaultPodProbe(p)
 	}
-	if c.Lifecycle != nil {
+	if c.Lifecycle != nil && c.Lifecycle.StopSignal != nil {
 		c.Lifecycle.StopSignal = nil
+		if *c.Lifecycle == (corev1.Lifecycle{}) {
+			c.Lifecycle = nil
+		}
+	}
+	if c.Lifecycle != nil {
 		for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
 			if h != nil {
 				defaultPodHTTPGet(h.HTTPGet)

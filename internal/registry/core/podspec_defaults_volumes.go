@@ -2,30 +2,35 @@ package core
 
 import corev1 "k8s.io/api/core/v1"
 
-// defaultPodVolume fills a volume's source; a volume that names none is an empty directory.
+// defaultPodVolume fills a volume's source; a volume that names none is an empty directory. One that names
+// several will be refused, with all of them filled.
 func defaultPodVolume(v *corev1.VolumeSource) {
 	if *v == (corev1.VolumeSource{}) {
 		v.EmptyDir = &corev1.EmptyDirVolumeSource{}
 	}
-	switch {
-	case v.Image != nil && v.Image.PullPolicy == "":
+	if v.Image != nil && v.Image.PullPolicy == "" {
 		v.Image.PullPolicy = pullPolicyFor(v.Image.Reference)
-	case v.HostPath != nil:
+	}
+	if v.HostPath != nil {
 		setIfNil(&v.HostPath.Type, corev1.HostPathUnset)
-	case v.Secret != nil:
+	}
+	if v.Secret != nil {
 		setIfNil(&v.Secret.DefaultMode, corev1.SecretVolumeSourceDefaultMode)
-	case v.ConfigMap != nil:
+	}
+	if v.ConfigMap != nil {
 		setIfNil(&v.ConfigMap.DefaultMode, corev1.ConfigMapVolumeSourceDefaultMode)
-	case v.DownwardAPI != nil:
+	}
+	if v.DownwardAPI != nil {
 		setIfNil(&v.DownwardAPI.DefaultMode, corev1.DownwardAPIVolumeSourceDefaultMode)
 		defaultPodDownwardFiles(v.DownwardAPI.Items)
-	case v.Projected != nil:
-		defaultPodProjected(v.Projected)
-	case v.Ephemeral != nil:
-		defaultPodClaimTemplate(v.Ephemeral.VolumeClaimTemplate)
-	default:
-		defaultPodLegacyVolume(v)
 	}
+	if v.Projected != nil {
+		defaultPodProjected(v.Projected)
+	}
+	if v.Ephemeral != nil {
+		defaultPodClaimTemplate(v.Ephemeral.VolumeClaimTemplate)
+	}
+	defaultPodLegacyVolume(v)
 }
 
 func defaultPodDownwardFiles(files []corev1.DownwardAPIVolumeFile) {
@@ -62,19 +67,21 @@ func defaultPodClaimTemplate(t *corev1.PersistentVolumeClaimTemplate) {
 
 // defaultPodLegacyVolume serves the drivers that moved out of Kubernetes but whose fields are still served.
 func defaultPodLegacyVolume(v *corev1.VolumeSource) {
-	switch {
-	case v.ISCSI != nil:
+	if v.ISCSI != nil {
 		setIfZero(&v.ISCSI.ISCSIInterface, "default")
-	case v.RBD != nil:
+	}
+	if v.RBD != nil {
 		setIfZero(&v.RBD.RBDPool, "rbd")
 		setIfZero(&v.RBD.RadosUser, "admin")
 		setIfZero(&v.RBD.Keyring, "/etc/ceph/keyring")
-	case v.AzureDisk != nil:
+	}
+	if v.AzureDisk != nil {
 		setIfNil(&v.AzureDisk.CachingMode, corev1.AzureDataDiskCachingReadWrite)
 		setIfNil(&v.AzureDisk.FSType, "ext4")
 		setIfNil(&v.AzureDisk.ReadOnly, false)
 		setIfNil(&v.AzureDisk.Kind, corev1.AzureSharedBlobDisk)
-	case v.ScaleIO != nil:
+	}
+	if v.ScaleIO != nil {
 		setIfZero(&v.ScaleIO.StorageMode, "ThinProvisioned")
 		setIfZero(&v.ScaleIO.FSType, "xfs")
 	}

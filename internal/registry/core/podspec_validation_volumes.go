@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,24 +64,34 @@ type volumeKind struct {
 	as string
 }
 
+// volumePrecedence says which source of several counts as the volume's; the others are then too many.
+var volumePrecedence = []string{"emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret",
+	"nfs", "iscsi", "glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephFS", "quobyte", "downwarAPI", "fc",
+	"flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "storageos",
+	"projected", "scaleIO", "csi", "ephemeral", "image"}
+
 // checkVolumeSource makes sure that a volume has one source and checks that one.
 func (c *podSpecCheck) checkVolumeSource(v *corev1.Volume, path *field.Path) {
-	found := false
+	var kinds []volumeKind
 	for _, k := range append(c.podVolumeKinds(v, path), c.legacyVolumeKinds(v, path)...) {
-		switch {
-		case !k.set:
-		case found:
-			c.forbid(path.Child(k.name), "may not specify more than 1 volume type")
-		case k.as != "":
-			found = true
-			k.check(path.Child(k.as))
-		default:
-			found = true
-			k.check(path.Child(k.name))
+		if k.set {
+			kinds = append(kinds, k)
 		}
 	}
-	if !found {
+	if len(kinds) == 0 {
 		c.required(path, "must specify a volume type")
+		return
+	}
+	slices.SortFunc(kinds, func(a, b volumeKind) int {
+		return slices.Index(volumePrecedence, a.name) - slices.Index(volumePrecedence, b.name)
+	})
+	if kinds[0].as != "" {
+		kinds[0].check(path.Child(kinds[0].as))
+	} else {
+		kinds[0].check(path.Child(kinds[0].name))
+	}
+	for _, k := range kinds[1:] {
+		c.forbid(path.Child(k.name), "may not specify more than 1 volume type")
 	}
 }
 

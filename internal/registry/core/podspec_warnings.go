@@ -261,7 +261,7 @@ func (w *podWarner) warnEnv(env []corev1.EnvVar, path *field.Path) {
 
 // portAt is a port and where it is declared.
 type portAt struct {
-	corev1.ContainerPort
+	port corev1.ContainerPort
 	path *field.Path
 }
 
@@ -280,21 +280,22 @@ func (w *podWarner) warnPorts() {
 		}
 	}
 	for i, p := range all {
-		j := slices.IndexFunc(all, func(o portAt) bool { return o.Name == p.Name })
-		if p.Name != "" && j < i {
-			w.warn(p.path, "duplicate port name %q with %s, services and probes that select ports by name will use %s", p.Name, all[j].path, all[j].path)
+		j := slices.IndexFunc(all, func(o portAt) bool { return o.port.Name == p.port.Name })
+		if p.port.Name != "" && j < i {
+			w.warn(p.path, "duplicate port name %q with %s, services and probes that select ports by name will use %s", p.port.Name, all[j].path, all[j].path)
 		}
 	}
 }
 
-func (w *podWarner) warnPortPair(p, other portAt) {
+func (w *podWarner) warnPortPair(here, there portAt) {
+	p, other := here.port, there.port
 	switch {
 	case p.ContainerPort != other.ContainerPort || p.Protocol != other.Protocol:
 	case p.HostIP == other.HostIP && p.HostPort == other.HostPort:
-		w.warn(p.path, "duplicate port definition with %s", other.path)
+		w.warn(here.path, "duplicate port definition with %s", there.path)
 	case p.HostPort == 0 || other.HostPort == 0:
-		w.warn(p.path, "overlapping port definition with %s", other.path)
+		w.warn(here.path, "overlapping port definition with %s", there.path)
 	case p.HostPort == other.HostPort && (p.HostIP == "") != (other.HostIP == ""):
-		w.warn(p.path, "dangerously ambiguous port definition with %s", other.path)
+		w.warn(here.path, "dangerously ambiguous port definition with %s", there.path)
 	}
 }
