@@ -125,3 +125,13 @@ func meta(namespace, name string) metav1.ObjectMeta {
 		Annotations: map[string]string{rbacv1.AutoUpdateAnnotationKey: "true"},
 	}
 }
+
+// NodeRules are those of the ClusterRole system:node, which the node authorizer applies to kubelets.
+func NodeRules() []rbacv1.PolicyRule {
+	for _, r := range nodes() {
+		if r.Name == "system:node" {
+			return r.Rules
+		}
+	}
+	panic("bootstrap: there is no ClusterRole system:node")
+}

@@ -224,3 +224,12 @@ func TestReconcileBindings(t *testing.T) {
 		t.Errorf("a binding of another role: action %d", action)
 	}
 }
+
+func TestNodeRules(t *testing.T) {
+	for _, r := range ClusterRoles() {
+		if r.Name == "system:node" && len(r.Rules) > 0 && cmp.Equal(r.Rules, NodeRules()) {
+			return
+		}
+	}
+	t.Error("the node authorizer's rules are not those of system:node")
+}
