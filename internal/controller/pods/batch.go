@@ -1,0 +1,53 @@
+package pods
+
+import "sync"
+
+// Burst is how many pods a loop creates or deletes for one object before it looks at what became of them.
+const Burst = 500
+
+// SlowStart calls f n times, once in parallel, then twice, four times and so on, and stops after a batch in
+// which a call failed: what fails for one pod, such as a quota, would fail for all. It returns how many
+// calls succeeded, and the first error.
+func SlowStart(n int, f func() error) (done int, err error) {
+	for batch := 1; n > 0; batch *= 2 {
+		batch = min(batch, n)
+		failed, first := parallel(batch, func(int) error { return f() })
+		done += batch - failed
+		if first != nil {
+			return done, first
+		}
+		n -= batch
+	}
+	return done, nil
+}
+
+// Each calls f for all pods in parallel, and returns one of the errors.
+func Each[T any](all []T, f func(T) error) error {
+	_, err := parallel(len(all), func(n int) error { return f(all[n]) })
+	return err
+}
+
+func parallel(n int, f func(int) error) (failed int, first error) {
+	if n == 1 {
+		if first = f(0); first != nil {
+			failed = 1
+		}
+		return failed, first
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if err := f(i); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed++
+				if first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return failed, first
+}
