@@ -7,6 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// volumeKind is a source that a volume may have: whether it has it, and its rules.
+type volumeKind struct {
+	name  string
+	set   bool
+	check func(*field.Path)
+	// as is the name under which clients know the source's own errors, where it differs.
+	as string
+}
+
 // checkPersistentVolumeSource makes sure that a volume has one source and checks that one. Sources are a
 // pod's, where they are the same, or refer to secrets in any namespace, where a pod's are in its own.
 func (e *podErrors) checkPersistentVolumeSource(v *corev1.PersistentVolume, spec *field.Path) {

@@ -12,7 +12,7 @@ import (
 )
 
 // podOf is a sound pod, defaulted, with the given parts of its spec or of the whole object put over it.
-func podOf(t *testing.T, patch string) *corev1.Pod {
+func podOf(t testing.TB, patch string) *corev1.Pod {
 	t.Helper()
 	p := rawPod(t, patch)
 	defaultPod(p)
@@ -21,7 +21,7 @@ func podOf(t *testing.T, patch string) *corev1.Pod {
 
 // rawPod is a pod before defaulting. A patch that starts with "metadata:" or "status:" is of the whole
 // object, any other of the spec.
-func rawPod(t *testing.T, patch string) *corev1.Pod {
+func rawPod(t testing.TB, patch string) *corev1.Pod {
 	t.Helper()
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "ns"},

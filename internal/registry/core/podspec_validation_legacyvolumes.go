@@ -10,76 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// legacyVolumeKinds are the drivers that once were part of Kubernetes: most work no more, or through CSI, but
-// their fields are served and checked.
-func (c *podSpecCheck) legacyVolumeKinds(v *corev1.Volume, path *field.Path) []volumeKind {
-	return append(c.cloudVolumeKinds(v), []volumeKind{
-		{name: "gitRepo", set: v.GitRepo != nil, check: func(at *field.Path) {
-			c.needed(at.Child("repository"), v.GitRepo.Repository)
-			c.checkDescending(v.GitRepo.Directory, at.Child("directory"))
-		}},
-		{name: "iscsi", set: v.ISCSI != nil, check: func(at *field.Path) { c.checkISCSI(v, at, path) }},
-		{name: "glusterfs", set: v.Glusterfs != nil, check: func(at *field.Path) {
-			c.needed(at.Child("endpoints"), v.Glusterfs.EndpointsName)
-			c.needed(at.Child("path"), v.Glusterfs.Path)
-		}},
-		{name: "flocker", set: v.Flocker != nil, check: func(at *field.Path) { c.checkFlocker(v.Flocker, at) }},
-		{name: "rbd", set: v.RBD != nil, check: func(at *field.Path) {
-			if len(v.RBD.CephMonitors) == 0 {
-				c.required(at.Child("monitors"), "")
-			}
-			c.needed(at.Child("image"), v.RBD.RBDImage)
-		}},
-		{name: "cephFS", as: "cephfs", set: v.CephFS != nil, check: func(at *field.Path) {
-			if len(v.CephFS.Monitors) == 0 {
-				c.required(at.Child("monitors"), "")
-			}
-		}},
-		{name: "quobyte", set: v.Quobyte != nil, check: func(at *field.Path) { c.checkQuobyte(v.Quobyte, at) }},
-		{name: "fc", set: v.FC != nil, check: func(at *field.Path) { c.checkFC(v.FC, at) }},
-		{name: "flexVolume", set: v.FlexVolume != nil, check: func(at *field.Path) { c.checkFlex(v.FlexVolume, at) }},
-		{name: "portworxVolume", set: v.PortworxVolume != nil, check: func(at *field.Path) {
-			c.needed(at.Child("volumeID"), v.PortworxVolume.VolumeID)
-		}},
-		{name: "storageos", set: v.StorageOS != nil, check: func(at *field.Path) { c.checkStorageOS(v.StorageOS, at) }},
-		{name: "scaleIO", set: v.ScaleIO != nil, check: func(at *field.Path) {
-			c.needed(at.Child("gateway"), v.ScaleIO.Gateway)
-			c.needed(at.Child("system"), v.ScaleIO.System)
-			c.needed(at.Child("volumeName"), v.ScaleIO.VolumeName)
-		}},
-	}...)
-}
-
-// cloudVolumeKinds are the disks of cloud providers.
-func (c *podSpecCheck) cloudVolumeKinds(v *corev1.Volume) []volumeKind {
-	return []volumeKind{
-		{name: "gcePersistentDisk", as: "persistentDisk", set: v.GCEPersistentDisk != nil, check: func(at *field.Path) {
-			c.needed(at.Child("pdName"), v.GCEPersistentDisk.PDName)
-			c.checkPartition(v.GCEPersistentDisk.Partition, at)
-		}},
-		{name: "awsElasticBlockStore", set: v.AWSElasticBlockStore != nil, check: func(at *field.Path) {
-			c.needed(at.Child("volumeID"), v.AWSElasticBlockStore.VolumeID)
-			c.checkPartition(v.AWSElasticBlockStore.Partition, at)
-		}},
-		{name: "cinder", set: v.Cinder != nil, check: func(at *field.Path) {
-			c.needed(at.Child("volumeID"), v.Cinder.VolumeID)
-			if v.Cinder.SecretRef != nil {
-				c.needed(at.Child("secretRef", "name"), v.Cinder.SecretRef.Name)
-			}
-		}},
-		{name: "azureFile", set: v.AzureFile != nil, check: func(at *field.Path) {
-			c.needed(at.Child("secretName"), v.AzureFile.SecretName)
-			c.needed(at.Child("shareName"), v.AzureFile.ShareName)
-		}},
-		{name: "azureDisk", set: v.AzureDisk != nil, check: func(at *field.Path) { c.checkAzureDisk(v.AzureDisk, at) }},
-		{name: "vsphereVolume", set: v.VsphereVolume != nil, check: func(at *field.Path) {
-			c.needed(at.Child("volumePath"), v.VsphereVolume.VolumePath)
-		}},
-		{name: "photonPersistentDisk", set: v.PhotonPersistentDisk != nil, check: func(at *field.Path) {
-			c.needed(at.Child("pdID"), v.PhotonPersistentDisk.PdID)
-		}},
-	}
-}
+// The drivers that once were part of Kubernetes: most work no more, or through CSI, but their fields are
+// served and checked.
 
 // checkPartition has always said that partitions start at 1 and let 0, the whole disk, pass.
 func (e *podErrors) checkPartition(n int32, path *field.Path) {

@@ -3,11 +3,9 @@ package core
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -53,86 +51,6 @@ func (c *podSpecCheck) claimsOfEphemeralVolumes() sets.Set[string] {
 		}
 	}
 	return claims
-}
-
-// volumeKind is a source that a volume may have: whether it has it, and its rules.
-type volumeKind struct {
-	name  string
-	set   bool
-	check func(*field.Path)
-	// as is the name under which clients know the source's own errors, where it differs.
-	as string
-}
-
-// volumePrecedence says which source of several counts as the volume's; the others are then too many.
-var volumePrecedence = []string{"emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret",
-	"nfs", "iscsi", "glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephFS", "quobyte", "downwarAPI", "fc",
-	"flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "storageos",
-	"projected", "scaleIO", "csi", "ephemeral", "image"}
-
-// checkVolumeSource makes sure that a volume has one source and checks that one.
-func (c *podSpecCheck) checkVolumeSource(v *corev1.Volume, path *field.Path) {
-	var kinds []volumeKind
-	for _, k := range append(c.podVolumeKinds(v, path), c.legacyVolumeKinds(v, path)...) {
-		if k.set {
-			kinds = append(kinds, k)
-		}
-	}
-	if len(kinds) == 0 {
-		c.required(path, "must specify a volume type")
-		return
-	}
-	slices.SortFunc(kinds, func(a, b volumeKind) int {
-		return slices.Index(volumePrecedence, a.name) - slices.Index(volumePrecedence, b.name)
-	})
-	if kinds[0].as != "" {
-		kinds[0].check(path.Child(kinds[0].as))
-	} else {
-		kinds[0].check(path.Child(kinds[0].name))
-	}
-	for _, k := range kinds[1:] {
-		c.forbid(path.Child(k.name), "may not specify more than 1 volume type")
-	}
-}
-
-func (c *podSpecCheck) podVolumeKinds(v *corev1.Volume, path *field.Path) []volumeKind {
-	return []volumeKind{
-		{name: "emptyDir", set: v.EmptyDir != nil, check: func(at *field.Path) {
-			if l := v.EmptyDir.SizeLimit; l != nil && l.Cmp(resource.Quantity{}) < 0 {
-				c.forbid(at.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity")
-			}
-		}},
-		{name: "hostPath", set: v.HostPath != nil, check: func(at *field.Path) { c.checkHostPath(v.HostPath, at) }},
-		{name: "secret", set: v.Secret != nil, check: func(at *field.Path) {
-			c.needed(at.Child("secretName"), v.Secret.SecretName)
-			c.checkMode(v.Secret.DefaultMode, at.Child("defaultMode"))
-			c.checkItems(v.Secret.Items, at.Child("items"))
-		}},
-		{name: "nfs", set: v.NFS != nil, check: func(at *field.Path) { c.checkNFS(v.NFS, at) }},
-		{name: "persistentVolumeClaim", set: v.PersistentVolumeClaim != nil, check: func(at *field.Path) {
-			c.needed(at.Child("claimName"), v.PersistentVolumeClaim.ClaimName)
-		}},
-		{name: "downwarAPI", as: "downwardAPI", set: v.DownwardAPI != nil, check: func(at *field.Path) {
-			c.checkMode(v.DownwardAPI.DefaultMode, at.Child("defaultMode"))
-			for i := range v.DownwardAPI.Items {
-				c.checkDownwardFile(&v.DownwardAPI.Items[i], at)
-			}
-		}},
-		{name: "configMap", set: v.ConfigMap != nil, check: func(at *field.Path) {
-			c.needed(at.Child("name"), v.ConfigMap.Name)
-			c.checkMode(v.ConfigMap.DefaultMode, at.Child("defaultMode"))
-			c.checkItems(v.ConfigMap.Items, at.Child("items"))
-		}},
-		{name: "projected", set: v.Projected != nil, check: func(at *field.Path) { c.checkProjected(v.Projected, at) }},
-		{name: "csi", set: v.CSI != nil, check: func(at *field.Path) { c.checkInlineCSI(v.CSI, at) }},
-		{name: "ephemeral", set: v.Ephemeral != nil, check: func(*field.Path) { c.checkEphemeralVolume(v, path) }},
-		{name: "image", set: v.Image != nil, check: func(at *field.Path) {
-			if c.meta != nil {
-				c.needed(at.Child("reference"), v.Image.Reference)
-			}
-			c.checkPullPolicy(v.Image.PullPolicy, at.Child("pullPolicy"))
-		}},
-	}
 }
 
 func (e *podErrors) checkHostPath(h *corev1.HostPathVolumeSource, at *field.Path) {
