@@ -1,0 +1,55 @@
+# Proa: build it, run it, test it. `make help` lists what there is.
+
+GO      ?= go
+BIN     := bin/proa
+DATA    ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/proa; else echo "$${XDG_DATA_HOME:-$$HOME/.local/share}/proa"; fi)
+PORT    ?= 6443
+FLAGS   ?=
+FUZZ    ?= 30s
+export CGO_ENABLED ?= 0
+# The embedded kubectl tells this version.
+KUBE    := k8s.io/component-base/version
+LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean
+
+.DEFAULT_GOAL := help
+.PHONY: help build up down test check unit race e2e bench fuzz soak clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/proa
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/proa
+
+up: build ## start a control plane in the background (PORT=6443 DATA=dir FLAGS='--nodes 3')
+	@scripts/up $(BIN) $(DATA) $(PORT) $(FLAGS)
+
+down: ## stop the one that `make up` started
+	@scripts/down $(DATA)
+
+test: check unit race e2e ## everything that must pass
+
+check: ## formatting, vet and the rules of the house
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w these:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+
+unit: ## unit tests: the inner loop
+	$(GO) test ./internal/... ./cmd/... .
+
+race: ## the tests of what is concurrent, under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./internal/cache/... ./internal/informer/... ./internal/store/... ./internal/client/...
+
+e2e: build ## the built binary and kubectl as a user drives them
+	$(GO) test ./test/e2e/...
+
+bench: ## micro-benchmarks, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+fuzz: ## every fuzzer for FUZZ=30s
+	@scripts/fuzz $(FUZZ)
+
+soak: ## the crash tests for long
+	PROA_SOAK=1 $(GO) test -timeout 2h -run Crash -v ./internal/store/...
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,262 @@
+package apiserver
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding"
+)
+
+// answer is what a verb returns: one of item, object and other.
+type answer struct {
+	code int
+	// item is an object at rest.
+	item *cache.Item
+	// object is a hub object that was just written.
+	object registry.Object
+	// other is an object of a kind of its own, such as a Status or a Scale, with its kind in it.
+	other runtime.Object
+}
+
+func ok(o registry.Object) *answer { return &answer{code: http.StatusOK, object: o} }
+
+// compressAbove is the size from which on answers are compressed, if the client wants that.
+const compressAbove = 128 << 10
+
+// typeMetaJSON is the beginning of a top-level object in JSON; a list's items lack it.
+func typeMetaJSON(gvk schema.GroupVersionKind) string {
+	apiVersion, kind := gvk.ToAPIVersionAndKind()
+	return `{"kind":` + strconv.Quote(kind) + `,"apiVersion":` + strconv.Quote(apiVersion) + `,`
+}
+
+// itemJSON is an item in a version, without kind and apiVersion unless it is a custom resource.
+func (r *resource) itemJSON(v *registry.TypeVersion, item *cache.Item) ([]byte, error) {
+	return item.Encoding("json:"+v.Version+v.Group, func() ([]byte, error) {
+		o, err := r.object(item)
+		if err != nil {
+			return nil, err
+		}
+		return versionJSON(v, o)
+	})
+}
+
+func versionJSON(v *registry.TypeVersion, hub registry.Object) ([]byte, error) {
+	o, err := inVersion(v, hub)
+	if err != nil {
+		return nil, err
+	}
+	return encoding.JSON(o)
+}
+
+// inVersion converts a shared hub object.
+func inVersion(v *registry.TypeVersion, hub registry.Object) (registry.Object, error) {
+	if v.IsHub {
+		return hub, nil
+	}
+	return v.FromHub(hub.DeepCopyObject().(registry.Object))
+}
+
+// itemProtobuf is an item in a version, in its envelope.
+func (r *resource) itemProtobuf(v *registry.TypeVersion, item *cache.Item) ([]byte, error) {
+	if v == r.Storage {
+		return item.Value, nil
+	}
+	return item.Encoding("protobuf:"+v.Version+v.Group, func() ([]byte, error) {
+		o, err := r.object(item)
+		if err != nil {
+			return nil, err
+		}
+		if o, err = inVersion(v, o); err != nil {
+			return nil, err
+		}
+		return encoding.Protobuf(o, v.GroupVersionKind())
+	})
+}
+
+// write sends an answer in the format the client wants.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, c *call, f format, a *answer) error {
+	if a.other != nil {
+		return s.writeObject(w, r, f, a.code, a.other)
+	}
+	if f.as != "" {
+		o, err := s.hubOf(c.res, a)
+		if err != nil {
+			return err
+		}
+		t, err := c.transform(r, f, o)
+		if err != nil {
+			return err
+		}
+		return s.writeObject(w, r, f, a.code, t)
+	}
+	data, err := c.encode(f, a)
+	if err != nil {
+		return err
+	}
+	return writeBody(w, r, f, a.code, data)
+}
+
+func (s *Server) hubOf(r *resource, a *answer) (registry.Object, error) {
+	if a.item != nil {
+		return r.object(a.item)
+	}
+	return a.object, nil
+}
+
+func (c *call) encode(f format, a *answer) ([]byte, error) {
+	if f.media == mediaProtobuf {
+		if a.item != nil {
+			return c.res.itemProtobuf(c.version, a.item)
+		}
+		o, err := inVersion(c.version, a.object)
+		if err != nil {
+			return nil, err
+		}
+		return encoding.Protobuf(o, c.version.GroupVersionKind())
+	}
+	var data []byte
+	var err error
+	if a.item != nil {
+		data, err = c.res.itemJSON(c.version, a.item)
+	} else {
+		data, err = versionJSON(c.version, a.object)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.media == mediaJSON && !f.pretty {
+		return append(c.res.withTypeMeta(c.version, data), '\n'), nil
+	}
+	return f.finishJSON(c.res.withTypeMeta(c.version, data))
+}
+
+// withTypeMeta puts kind and apiVersion in front of an object's JSON, into a new slice.
+func (r *resource) withTypeMeta(v *registry.TypeVersion, data []byte) []byte {
+	if bytes.HasPrefix(data, []byte(`{"apiVersion"`)) {
+		return bytes.Clone(data)
+	}
+	head := typeMetaJSON(v.GroupVersionKind())
+	out := make([]byte, 0, len(head)+len(data))
+	return append(append(out, head...), data[1:]...)
+}
+
+// writeObject sends an object of a kind of its own.
+func (s *Server) writeObject(w http.ResponseWriter, r *http.Request, f format, code int, o runtime.Object) error {
+	data, err := f.object(o)
+	if err != nil {
+		return err
+	}
+	return writeBody(w, r, f, code, data)
+}
+
+func (f format) object(o runtime.Object) ([]byte, error) {
+	if f.media == mediaProtobuf && encoding.HasProtobuf(o) {
+		return encoding.Protobuf(o, o.GetObjectKind().GroupVersionKind())
+	}
+	data, err := encoding.JSON(o)
+	if err != nil {
+		return nil, err
+	}
+	return f.finishJSON(data)
+}
+
+// finishJSON turns JSON into what the format wants to see.
+func (f format) finishJSON(data []byte) ([]byte, error) {
+	switch {
+	case f.media == mediaYAML:
+		return yaml.JSONToYAML(data)
+	case f.pretty:
+		var buf bytes.Buffer
+		if err := json.Indent(&buf, data, "", "  "); err != nil {
+			return nil, err
+		}
+		return buf.Bytes(), nil
+	default:
+		return append(data, '\n'), nil
+	}
+}
+
+func writeBody(w http.ResponseWriter, r *http.Request, f format, code int, parts ...[]byte) error {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.media)
+	if size > compressAbove && acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		h.Add("Vary", "Accept-Encoding")
+		w.WriteHeader(code)
+		return writeCompressed(w, parts)
+	}
+	h.Set("Content-Length", strconv.Itoa(size))
+	w.WriteHeader(code)
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var gzipWriters = sync.Pool{New: func() any {
+	zw, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // the level is valid, so there is no error
+	return zw
+}}
+
+func writeCompressed(w io.Writer, parts [][]byte) error {
+	zw := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(zw)
+	zw.Reset(w)
+	for _, p := range parts {
+		if _, err := zw.Write(p); err != nil {
+			return err
+		}
+	}
+	return zw.Close()
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if name == "gzip" && !strings.Contains(strings.ReplaceAll(params, " ", ""), "q=0") {
+			return true
+		}
+	}
+	return false
+}
+
+// writeError sends an error as a Status. It must be the first thing written.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	status := statusOf(err)
+	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
+	}
+	if status.Code == http.StatusForbidden {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	f, nerr := negotiate(r, offer{media: allMedia})
+	if nerr != nil {
+		f = format{media: mediaJSON}
+	}
+	data, err := f.object(status)
+	if err != nil {
+		s.log.Error("encode a status", "err", err)
+		return
+	}
+	if err := writeBody(w, r, f, int(status.Code), data); err != nil {
+		s.log.Debug("write a status", "err", err)
+	}
+}

@@ -1,0 +1,143 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/proa-dev/proa/internal/access/admission"
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// A generated name is the prefix, cut to this, and five characters; if it is taken another one is tried.
+const (
+	maxGenerateNamePrefix = 58
+	generatedSuffix       = 5
+	generateAttempts      = 8
+)
+
+func (s *Server) create(ctx context.Context, c *call) (*answer, error) {
+	o, err := c.decode()
+	if err != nil {
+		return nil, err
+	}
+	return s.createObject(ctx, c, o)
+}
+
+// createObject writes a new object that has been decoded and defaulted. It takes the object.
+func (s *Server) createObject(ctx context.Context, c *call, o registry.Object) (*answer, error) {
+	if err := c.checkNamespace(o); err != nil {
+		return nil, err
+	}
+	if o.GetResourceVersion() != "" {
+		return nil, errors.New("resourceVersion should not be set on objects to be created")
+	}
+	if o.GetName() != "" || o.GetGenerateName() == "" {
+		return s.tryCreate(ctx, c, o)
+	}
+	for attempt := 1; ; attempt++ {
+		a, err := s.tryCreate(ctx, c, o.DeepCopyObject().(registry.Object))
+		if !apierrors.IsAlreadyExists(err) {
+			return a, err
+		}
+		if attempt == generateAttempts {
+			return nil, apierrors.NewGenerateNameConflict(c.groupResource(), c.name, 1)
+		}
+	}
+}
+
+func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*answer, error) {
+	if c.body.object == nil {
+		c.dropDuplicateOwners(o)
+	}
+	if c.patchType != applyPatch {
+		s.own(c, nil, o)
+	}
+	adm := c.admission(admission.Create, o, nil)
+	if err := s.admission.Mutate(ctx, adm); err != nil {
+		return nil, err
+	}
+	s.prepareCreate(c, o)
+	finish, err := c.typ.Begin(ctx, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	committed := false
+	defer func() {
+		if finish != nil {
+			finish(committed)
+		}
+	}()
+	if errs := c.validateCreate(o); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(c.groupKind(), o.GetName(), errs)
+	}
+	for _, w := range c.typ.Warn(o, nil) {
+		c.warn(w)
+	}
+	adm = c.admission(admission.Create, o, nil)
+	if err := s.admission.Validate(ctx, adm); err != nil {
+		return nil, err
+	}
+	c.name = o.GetName()
+	if c.dryRun {
+		err = s.checkAbsent(ctx, c)
+	} else {
+		err = s.commit(ctx, c, o, store.MustNotExist)
+		committed = err == nil
+	}
+	var conflict *store.ConflictError
+	if errors.As(err, &conflict) {
+		return nil, s.alreadyExists(c, conflict)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &answer{code: http.StatusCreated, object: o}, nil
+}
+
+// prepareCreate sets what the server alone sets.
+func (s *Server) prepareCreate(c *call, o registry.Object) {
+	o.SetUID(uuid.NewUUID())
+	o.SetCreationTimestamp(metav1.NewTime(s.now().Truncate(1e9)))
+	o.SetDeletionTimestamp(nil)
+	o.SetDeletionGracePeriodSeconds(nil)
+	o.SetSelfLink("")
+	if c.typ.Spec != nil {
+		o.SetGeneration(1)
+	}
+	if c.typ.Status != nil && !c.typ.StatusOnCreate {
+		clearStatus(c.typ, o)
+	}
+	if o.GetName() == "" && o.GetGenerateName() != "" {
+		prefix := o.GetGenerateName()
+		o.SetName(prefix[:min(len(prefix), maxGenerateNamePrefix)] + utilrand.String(generatedSuffix))
+	}
+	c.typ.PrepareCreate(o)
+}
+
+// checkAbsent is what is left of the commit on a dry run.
+func (s *Server) checkAbsent(ctx context.Context, c *call) error {
+	item, err := c.res.table.Get(ctx, c.key(), cache.At{Consistency: cache.Consistent})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &store.ConflictError{Key: c.typ.Prefix + c.key(), Actual: store.KV{Value: item.Value, Revision: item.Revision}}
+}
+
+func (s *Server) alreadyExists(c *call, conflict *store.ConflictError) error {
+	err := apierrors.NewAlreadyExists(c.groupResource(), c.name)
+	if there, derr := c.decodeStored(conflict.Actual); derr == nil && there.GetDeletionTimestamp() != nil {
+		err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
+	}
+	return err
+}

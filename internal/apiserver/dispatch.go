@@ -1,0 +1,186 @@
+package apiserver
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/proa-dev/proa/internal/registry"
+)
+
+// applyPatch is the media type of server-side apply.
+const applyPatch = types.ApplyYAMLPatchType
+
+// patchTypes are the bodies of PATCH. Custom resources have no strategic merge.
+var patchTypes = []string{
+	string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType), string(applyPatch),
+}
+
+// serveResource carries out a request for a resource.
+func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *requestInfo) {
+	c, err := s.newCall(w, r, info)
+	if err == nil && c == nil {
+		http.NotFound(w, r)
+		return
+	}
+	if err == nil {
+		err = s.carryOut(w, r, c)
+	}
+	if err != nil {
+		s.writeError(w, r, err)
+	}
+}
+
+// newCall makes a call of a request, or nil if there is no such resource.
+func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestInfo) (*call, error) {
+	rt, ok := s.routes.Load().find(info.groupVersion(), info.resource)
+	if !ok || info.namespace != "" && !rt.res.Namespaced && info.resource != "namespaces" {
+		return nil, nil
+	}
+	c := &call{
+		user: userOf(r.Context()), res: rt.res, typ: rt.res.Type, version: rt.version,
+		verb: info.verb, namespace: info.namespace, name: info.name, subresource: info.subresource, rest: info.rest,
+		http: r, warn: warner(w),
+	}
+	if !rt.res.Namespaced {
+		c.namespace = ""
+	}
+	if c.subresource != "" && !c.hasSubresource() {
+		return nil, nil
+	}
+	if !c.allows(c.verb) {
+		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	}
+	if rt.version.Deprecated != "" {
+		c.warn(rt.version.Deprecated)
+	}
+	if err := s.readBody(w, r, c); err != nil {
+		return nil, err
+	}
+	return c, c.parseOptions(r.URL.Query(), r.UserAgent())
+}
+
+func (c *call) hasSubresource() bool {
+	switch c.subresource {
+	case "status":
+		return c.typ.Status != nil
+	case "scale":
+		return c.typ.Scale != nil
+	}
+	return c.view() != nil || c.action() != nil
+}
+
+func (c *call) action() *registry.Action {
+	i := slices.IndexFunc(c.typ.Actions, func(a registry.Action) bool { return a.Name == c.subresource })
+	if i < 0 {
+		return nil
+	}
+	return &c.typ.Actions[i]
+}
+
+var subresourceVerbs = []string{"get", "patch", "update"}
+
+func (c *call) allows(verb string) bool {
+	if c.subresource == "" {
+		if c.typ.Namespaced && c.namespace == "" && verb != "list" && verb != "watch" && c.typ.Has("get") {
+			return false
+		}
+		return c.typ.Has(verb)
+	}
+	if v := c.view(); v != nil {
+		return slices.Contains(v.Verbs, verb)
+	}
+	if a := c.action(); a != nil {
+		return slices.Contains(a.Verbs, verb)
+	}
+	return slices.Contains(subresourceVerbs, verb)
+}
+
+// readBody reads the body of a write, bounded.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *call) error {
+	if a := c.action(); r.Body == nil || c.verb == "get" || c.verb == "list" || c.verb == "watch" || a != nil && a.Stream {
+		return nil
+	}
+	var err error
+	if c.verb == "patch" {
+		if c.body.media, err = bodyMedia(r, c.patchMedia()); err != nil {
+			return err
+		}
+		c.patchType = types.PatchType(c.body.media)
+	} else if c.body.media, err = bodyMedia(r, c.offer(nil).media); err != nil {
+		return err
+	}
+	c.body.data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
+	return err
+}
+
+func (c *call) patchMedia() []string {
+	if len(c.offer(nil).media) == len(allMedia) {
+		return patchTypes
+	}
+	return slices.DeleteFunc(slices.Clone(patchTypes), func(m string) bool { return m == string(types.StrategicMergePatchType) })
+}
+
+// carryOut does what the call says and sends the answer.
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, c *call) error {
+	switch {
+	case c.verb == "watch":
+		return s.serveWatch(w, r, c)
+	case c.verb == "list":
+		return s.serveList(w, r, c)
+	case c.action() != nil && c.action().Stream:
+		return s.connect(w, r, c)
+	}
+	f, err := negotiate(r, c.offer(objectTransforms))
+	if err != nil {
+		return err
+	}
+	a, err := s.do(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	return s.write(w, r, c, f, a)
+}
+
+// do carries out a call that ends by itself and answers with one object.
+func (s *Server) do(ctx context.Context, c *call) (*answer, error) {
+	switch {
+	case c.subresource == "scale":
+		return s.doScale(ctx, c)
+	case c.action() != nil:
+		return s.doAction(ctx, c)
+	case !c.typ.Has("get"):
+		return s.doReview(ctx, c)
+	}
+	switch c.verb {
+	case "get":
+		return s.get(ctx, c)
+	case "create":
+		return s.create(ctx, c)
+	case "update":
+		return s.update(ctx, c)
+	case "patch":
+		return s.patch(ctx, c)
+	case "delete":
+		return s.delete(ctx, c)
+	case "deletecollection":
+		return s.deleteCollection(ctx, c)
+	default:
+		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	}
+}
+
+func (s *Server) doScale(ctx context.Context, c *call) (*answer, error) {
+	switch c.verb {
+	case "get":
+		return s.getScale(ctx, c)
+	case "update":
+		return s.updateScale(ctx, c)
+	default:
+		return s.patchScale(ctx, c)
+	}
+}

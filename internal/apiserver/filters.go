@@ -1,0 +1,249 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/access/audit"
+	"github.com/proa-dev/proa/internal/access/authn"
+)
+
+// The filters, outermost first: account (Audit-ID, log line, metrics, panics), deadline, authentication,
+// impersonation, authorization. Each one calls the next.
+
+type contextKey int
+
+const stateKey contextKey = iota
+
+// state is what the filters know of a request.
+type state struct {
+	info *requestInfo
+	user *access.User
+}
+
+func stateOf(ctx context.Context) *state { s, _ := ctx.Value(stateKey).(*state); return s }
+
+func infoOf(r *http.Request) *requestInfo { return stateOf(r.Context()).info }
+
+func userOf(ctx context.Context) *access.User { return stateOf(ctx).user }
+
+// Handler is the whole server.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.account(w, r, nil) })
+}
+
+// Unprotected is the server for those who asked for plain HTTP: whoever reaches it may do anything.
+func (s *Server) Unprotected() http.Handler {
+	everyone := &access.User{Name: "system:unsecured", Groups: []string{access.MastersGroup, access.AuthenticatedGroup}}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.account(w, r, everyone) })
+}
+
+// account gives the request its ID, and counts and logs it when it is over. user is nil where the request
+// has to say who sends it.
+func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.User) {
+	st := &state{info: parseRequest(r), user: user}
+	r = r.WithContext(context.WithValue(r.Context(), stateKey, st))
+	h := w.Header()
+	id := audit.ID(r)
+	audit.Echo(h, id)
+	h.Set("Cache-Control", "no-cache, private")
+	rec := &recorder{ResponseWriter: w}
+	begin := time.Now()
+	s.metrics.begin(st.info)
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			s.recovered(rec, r, id, p)
+		} else if p != nil {
+			defer panic(p)
+		}
+		s.metrics.end(st.info, rec, time.Since(begin))
+		s.logRequest(r, st, rec, id, time.Since(begin))
+	}()
+	s.deadline(rec, r)
+}
+
+// recovered answers for a handler that panicked. Other requests notice nothing.
+func (s *Server) recovered(w *recorder, r *http.Request, id string, p any) {
+	s.metrics.panics.Inc()
+	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "audit-id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if w.code == 0 {
+		s.writeError(w, r, apierrors.NewInternalError(fmt.Errorf("this request caused apiserver to panic. Look in the logs for details")))
+	}
+}
+
+func (s *Server) logRequest(r *http.Request, st *state, w *recorder, id string, took time.Duration) {
+	if !s.log.Enabled(r.Context(), LevelRequests) {
+		return
+	}
+	user := ""
+	if st.user != nil {
+		user = st.user.Name
+	}
+	s.log.Log(r.Context(), LevelRequests, "request", "verb", st.info.verb, "uri", r.URL.RequestURI(), "code", w.status(),
+		"bytes", w.bytes, "took", took, "user", user, "agent", r.UserAgent(), "from", r.RemoteAddr, "audit-id", id)
+}
+
+// deadline bounds what is not meant to last.
+func (s *Server) deadline(w http.ResponseWriter, r *http.Request) {
+	if longRunning(infoOf(r)) {
+		s.authenticate(w, r)
+		return
+	}
+	limit := s.timeout
+	if text := r.URL.Query().Get("timeout"); text != "" {
+		asked, err := time.ParseDuration(text)
+		if err != nil {
+			s.writeError(w, r, badRequest("invalid timeout specified in the request URL"))
+			return
+		}
+		if asked > 0 {
+			limit = min(limit, asked)
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	defer cancel()
+	s.authenticate(w, r.WithContext(ctx))
+}
+
+var longRunningSubresources = map[string]bool{"attach": true, "exec": true, "proxy": true, "log": true, "portforward": true}
+
+func longRunning(i *requestInfo) bool {
+	if !i.isResource {
+		return strings.HasPrefix(i.path, "/debug/pprof/")
+	}
+	return i.verb == "watch" || longRunningSubresources[i.subresource]
+}
+
+// authenticate finds out who is asking.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) {
+	st := stateOf(r.Context())
+	if st.user == nil {
+		user, err := s.authn.Authenticate(r)
+		if err != nil || user == nil {
+			s.log.Debug("authentication failed", "err", err, "path", r.URL.Path)
+			s.writeError(w, r, apierrors.NewUnauthorized("Unauthorized"))
+			return
+		}
+		st.user = user
+	}
+	s.impersonate(w, r, st)
+}
+
+// impersonate lets a user act as another one.
+func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *state) {
+	as, err := authn.Impersonate(r.Context(), r.Header, st.user, s.authz)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	if as != nil {
+		st.user = as
+	}
+	if err := s.authorize(r.Context(), requestAttributes(r, st)); err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	s.serve(w, r)
+}
+
+// requestAttributes are what authorization decides on before the resource is looked up.
+func requestAttributes(r *http.Request, st *state) *access.Attributes {
+	i := st.info
+	a := &access.Attributes{
+		User: st.user, Verb: i.verb, IsResource: i.isResource, Path: i.path,
+		Group: i.group, Version: i.version, Resource: i.resource, Subresource: i.subresource,
+		Namespace: i.namespace, Name: i.name,
+	}
+	if !i.isResource || i.prefixWatch || i.verb != "list" && i.verb != "watch" && i.verb != "deletecollection" {
+		return a
+	}
+	q := r.URL.Query()
+	if text := q.Get("fieldSelector"); text != "" {
+		if sel, err := fields.ParseSelector(text); err == nil {
+			a.Fields = sel.Requirements()
+			if name, ok := sel.RequiresExactMatch("metadata.name"); ok && a.Name == "" {
+				a.Name = name
+			}
+		}
+	}
+	if text := q.Get("labelSelector"); text != "" {
+		if sel, err := labels.Parse(text); err == nil {
+			a.Labels, _ = sel.Requirements()
+		}
+	}
+	return a
+}
+
+// authorize returns the 403 of a request that may not proceed.
+func (s *Server) authorize(ctx context.Context, a *access.Attributes) error {
+	decision, reason, err := s.authz.Authorize(ctx, a)
+	if decision == access.Allow {
+		return nil
+	}
+	if err != nil && reason == "" {
+		reason = err.Error()
+	}
+	return access.Forbidden(a, reason)
+}
+
+// warner adds Warning headers, each text once, while the answer has not begun.
+func warner(w http.ResponseWriter) func(string) {
+	total := 0
+	seen := map[string]bool{}
+	return func(text string) {
+		if text == "" || seen[text] || total > maxWarnings {
+			return
+		}
+		seen[text] = true
+		total += len(text)
+		if header, err := utilnet.NewWarningHeader(http.StatusOK+99, "-", text); err == nil {
+			w.Header().Add("Warning", header)
+		}
+	}
+}
+
+// maxWarnings bounds the warnings of one answer, in bytes.
+const maxWarnings = 4096
+
+// recorder notes what was answered.
+type recorder struct {
+	http.ResponseWriter
+	code  int // 0 until the answer begins
+	bytes int64
+}
+
+func (w *recorder) WriteHeader(code int) {
+	if w.code == 0 {
+		w.code = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *recorder) status() int {
+	if w.code == 0 {
+		return http.StatusOK
+	}
+	return w.code
+}

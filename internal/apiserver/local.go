@@ -1,0 +1,234 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/client"
+	"github.com/proa-dev/proa/internal/registry"
+)
+
+// local is the transport of components in this process. A call passes authorization, admission and
+// validation like any other, but is neither encoded nor decoded: objects at rest are decoded once and
+// shared by all readers, objects to be written are copied.
+type local struct {
+	server *Server
+	user   *access.User
+	agent  string
+}
+
+var _ client.Transport = (*local)(nil)
+
+// Local returns a transport for a component in this process, which acts as the user. The agent names it
+// as the manager of the fields it writes.
+func (s *Server) Local(user *access.User, agent string) client.Transport {
+	return &local{server: s, user: user, agent: agent}
+}
+
+// Do implements client.Transport.
+func (l *local) Do(ctx context.Context, r *client.Request) (*client.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.server.timeout)
+	defer cancel()
+	c, err := l.call(ctx, r)
+	if err != nil {
+		return nil, localError(err)
+	}
+	if c.verb == "list" {
+		res, err := l.list(ctx, c, r)
+		return res, localError(err)
+	}
+	a, err := l.server.do(ctx, c)
+	if err != nil {
+		return nil, localError(err)
+	}
+	o, err := l.object(c, r, a)
+	return &client.Response{Object: o}, localError(err)
+}
+
+// call makes a call of a request and sees that it is authorized.
+func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
+	rt, ok := l.server.routes.Load().find(r.Resource.GroupVersion(), r.Resource.Resource)
+	if !ok {
+		return nil, apierrors.NewNotFound(r.Resource.GroupResource(), r.Name)
+	}
+	c := &call{
+		user: l.user, res: rt.res, typ: rt.res.Type, version: rt.version,
+		verb: r.Verb, namespace: r.Namespace, name: r.Name, subresource: r.Subresource,
+		list: r.List, get: r.Get, create: r.Create, update: r.Update, patch: r.PatchO, delete: r.Delete,
+		patchType: r.PatchType, warn: func(string) {},
+	}
+	c.list.Watch = r.Verb == "watch"
+	if r.Object != nil {
+		c.body.object = r.Object
+	} else {
+		c.body = body{data: r.Patch, media: string(r.PatchType)}
+	}
+	if err := l.server.authorize(ctx, c.attributes()); err != nil {
+		return nil, err
+	}
+	if !c.allows(c.verb) || c.subresource != "" && !c.hasSubresource() {
+		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	}
+	if err := c.settleOptions(l.agent); err != nil {
+		return nil, err
+	}
+	if c.verb == "delete" || c.verb == "deletecollection" {
+		return c, c.settleDelete()
+	}
+	return c, nil
+}
+
+func (l *local) list(ctx context.Context, c *call, r *client.Request) (*client.Response, error) {
+	p, err := l.server.findPage(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	res := &client.Response{List: p.meta, Items: make([]client.Object, len(p.items))}
+	convert := converter(c, r)
+	for i, item := range p.items {
+		o, err := c.res.object(item)
+		if err != nil {
+			return nil, err
+		}
+		if res.Items[i], err = convert(o); err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+// object is the answer's object as the request wants it, nil for a Status.
+func (l *local) object(c *call, r *client.Request, a *answer) (client.Object, error) {
+	if a.other != nil {
+		o, ok := a.other.(client.Object)
+		if !ok {
+			return nil, nil
+		}
+		return o, nil
+	}
+	o, err := l.server.hubOf(c.res, a)
+	if err != nil {
+		return nil, err
+	}
+	return converter(c, r)(o)
+}
+
+// converter turns hub objects into what the request's New makes.
+func converter(c *call, r *client.Request) func(registry.Object) (client.Object, error) {
+	if r.New == nil {
+		return func(o registry.Object) (client.Object, error) { return o, nil }
+	}
+	want := reflect.TypeOf(r.New())
+	if want == reflect.TypeFor[*metav1.PartialObjectMetadata]() {
+		f := format{asVersion: "v1"}
+		return func(o registry.Object) (client.Object, error) {
+			p := partial(o, f)
+			p.SetGroupVersionKind(c.version.GroupVersionKind())
+			return p, nil
+		}
+	}
+	return func(o registry.Object) (client.Object, error) {
+		v, err := inVersion(c.version, o)
+		if err == nil && reflect.TypeOf(v) != want {
+			err = fmt.Errorf("%s is a %T, not a %s", c.groupResource(), v, want)
+		}
+		return v, err
+	}
+}
+
+// localError gives callers the StatusError they expect.
+func localError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var status *apierrors.StatusError
+	if errors.As(err, &status) {
+		return status
+	}
+	return &apierrors.StatusError{ErrStatus: *statusOf(err)}
+}
+
+// Watch implements client.Transport.
+func (l *local) Watch(ctx context.Context, r *client.Request) (client.Stream, error) {
+	r.Verb = "watch"
+	c, err := l.call(ctx, r)
+	if err != nil {
+		return nil, localError(err)
+	}
+	sel, err := c.parseSelection()
+	if err != nil {
+		return nil, localError(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.watchTimeout())
+	context.AfterFunc(l.server.draining, cancel)
+	w, err := l.server.openWatch(ctx, c, sel)
+	if err != nil {
+		cancel()
+		return nil, localError(err)
+	}
+	return &localStream{watcher: w, ctx: ctx, cancel: cancel, convert: converter(c, r)}, nil
+}
+
+// localStream is a watch in this process.
+type localStream struct {
+	*watcher
+	ctx     context.Context
+	cancel  context.CancelFunc
+	convert func(registry.Object) (client.Object, error)
+}
+
+// Next implements client.Stream. A bookmark ends the initial
+// events.
+func (s *localStream) Next() ([]client.Event, error) {
+	b, err := s.watcher.Next(s.ctx)
+	if err != nil {
+		if s.ctx.Err() != nil {
+			return nil, io.EOF
+		}
+		return nil, localError(err)
+	}
+	events := make([]client.Event, 0, len(b.Events)+1)
+	for _, e := range b.Events {
+		o, err := s.call.res.object(e.Item)
+		if err != nil {
+			return nil, localError(err)
+		}
+		v, err := s.convert(o)
+		if err != nil {
+			return nil, localError(err)
+		}
+		events = append(events, client.Event{Type: eventNames[e.Type], Object: v})
+	}
+	if b.InitialDone && s.initialEnd {
+		events = append(events, s.mark(b))
+	}
+	return events, nil
+}
+
+func (s *localStream) mark(b cache.Batch) client.Event {
+	o := s.call.version.New()
+	o.SetResourceVersion(strconv.FormatInt(b.Reached, 10))
+	o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	return client.Event{Type: watch.Bookmark, Object: o}
+}
+
+// Stop implements client.Stream.
+func (s *localStream) Stop() {
+	s.cancel()
+	s.watcher.Stop()
+}
+
+// Discover implements client.Transport.
+func (l *local) Discover(context.Context) ([]metav1.APIResourceList, error) {
+	return l.server.resourceLists(), nil
+}

@@ -1,0 +1,167 @@
+package apiserver
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Media types that bodies come in.
+const (
+	mediaJSON     = "application/json"
+	mediaYAML     = "application/yaml"
+	mediaProtobuf = "application/vnd.kubernetes.protobuf"
+)
+
+// format is what a client wants its answer to look like.
+type format struct {
+	media string
+	// as is "", Table, PartialObjectMetadata or PartialObjectMetadataList, in version asVersion of
+	// meta.k8s.io.
+	as        string
+	asVersion string
+	pretty    bool
+	// stream asks for watch framing of protobuf.
+	stream bool
+}
+
+// offer is what an endpoint can answer with.
+type offer struct {
+	media []string
+	// as are the transformations of objects it has.
+	as []string
+}
+
+var (
+	allMedia  = []string{mediaJSON, mediaYAML, mediaProtobuf}
+	treeMedia = []string{mediaJSON, mediaYAML}
+)
+
+// clause is one part of an Accept header.
+type clause struct {
+	kind, sub string
+	params    map[string]string
+	q         float64
+}
+
+// negotiate picks the format of the answer. The Accept header is read as RFC 9110 says; of clauses with
+// equal weight the first that can be served wins.
+func negotiate(r *http.Request, o offer) (format, error) {
+	header := r.Header.Get("Accept")
+	if header == "" {
+		header = "*/*"
+	}
+	for _, c := range parseAccept(header) {
+		if f, ok := o.serve(c); ok {
+			f.pretty = wantsPretty(r, c)
+			return f, nil
+		}
+	}
+	return format{}, notAcceptable(o.media)
+}
+
+func (o offer) serve(c clause) (format, bool) {
+	for _, media := range o.media {
+		kind, sub, _ := strings.Cut(media, "/")
+		if c.kind != "*" && (c.kind != kind || c.sub != "*" && c.sub != sub) {
+			continue
+		}
+		f := format{media: media, stream: c.params["stream"] == "watch"}
+		as := c.params["as"]
+		if as == "" {
+			return f, true
+		}
+		if !o.transforms(c) || as == "Table" && media == mediaProtobuf {
+			continue
+		}
+		f.as, f.asVersion = as, c.params["v"]
+		return f, true
+	}
+	return format{}, false
+}
+
+func (o offer) transforms(c clause) bool {
+	gv := schema.GroupVersion{Group: c.params["g"], Version: c.params["v"]}
+	if gv.Group != metav1.GroupName || gv.Version != "v1" && gv.Version != "v1beta1" {
+		return false
+	}
+	return slices.Contains(o.as, c.params["as"])
+}
+
+// parseAccept returns the clauses by descending weight, those of weight 0 left out.
+func parseAccept(header string) []clause {
+	var clauses []clause
+	for part := range strings.SplitSeq(header, ",") {
+		fields := strings.Split(part, ";")
+		c := clause{q: 1, params: map[string]string{}}
+		c.kind, c.sub, _ = strings.Cut(strings.ToLower(strings.TrimSpace(fields[0])), "/")
+		if c.kind == "" {
+			continue
+		}
+		for _, p := range fields[1:] {
+			k, v, _ := strings.Cut(p, "=")
+			k, v = strings.TrimSpace(k), strings.TrimSpace(v)
+			if k == "q" {
+				if q, err := strconv.ParseFloat(v, 64); err == nil {
+					c.q = q
+				}
+				continue
+			}
+			c.params[k] = strings.Trim(v, `"`)
+		}
+		if c.q > 0 {
+			clauses = append(clauses, c)
+		}
+	}
+	slices.SortStableFunc(clauses, func(a, b clause) int {
+		switch {
+		case a.q > b.q:
+			return -1
+		case a.q < b.q:
+			return 1
+		}
+		return 0
+	})
+	return clauses
+}
+
+// wantsPretty follows kube-apiserver: the parameter decides, then the media type's, then whether a person
+// at a terminal or in a browser seems to be asking.
+func wantsPretty(r *http.Request, c clause) bool {
+	if q := r.URL.Query(); q.Has("pretty") {
+		return parseBool(q.Get("pretty"))
+	}
+	if p, ok := c.params["pretty"]; ok {
+		return parseBool(p)
+	}
+	agent := r.UserAgent()
+	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
+}
+
+func notAcceptable(supported []string) error {
+	return serverStatus(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
+		"only the following media types are accepted: "+strings.Join(supported, ", "))
+}
+
+// bodyMedia is the media type of a request's body.
+func bodyMedia(r *http.Request, supported []string) (string, error) {
+	header := r.Header.Get("Content-Type")
+	media, _, _ := strings.Cut(header, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	if media == "" {
+		return mediaJSON, nil
+	}
+	if !slices.Contains(supported, media) {
+		return "", unsupportedMedia(header, supported)
+	}
+	return media, nil
+}
+
+func unsupportedMedia(got string, supported []string) error {
+	return serverStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
+		"the body of the request was in an unknown format - accepted media types include: "+strings.Join(supported, ", "))
+}

@@ -1,0 +1,153 @@
+package apiserver
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/ownership"
+	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding"
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// resource is a type with what the server keeps for it.
+type resource struct {
+	*registry.Type
+	// table holds its objects; nil for types that are not stored, such as reviews.
+	table *cache.Table
+	// owner keeps track of whose its fields are.
+	owner *ownership.Manager
+}
+
+// hint is what a writer tells the cache of the value it commits: the hub object that the value encodes,
+// without a resourceVersion.
+type hint struct{ object registry.Object }
+
+// describe makes the cache's item of a stored value.
+func (r *resource) describe(kv store.KV, h any) (*cache.Item, error) {
+	value, err := withRevision(kv.Value, kv.Revision)
+	if err != nil {
+		return nil, err
+	}
+	item := &cache.Item{Key: strings.TrimPrefix(kv.Key, r.Prefix), Revision: kv.Revision, Value: value}
+	var object registry.Object
+	if known, ok := h.(hint); ok {
+		object = known.object
+		object.SetResourceVersion(strconv.FormatInt(kv.Revision, 10))
+		item.Share(object)
+	} else if object, err = encoding.DecodeStored(r.Type, value); err != nil {
+		return nil, err
+	}
+	item.UID = string(object.GetUID())
+	item.Labels = cache.MakeLabels(object.GetLabels())
+	if len(r.Fields) > 0 {
+		item.Fields = make([]string, len(r.Fields))
+		for i, f := range r.Fields {
+			item.Fields[i] = f.Value(object)
+		}
+	}
+	return item, nil
+}
+
+// withRevision returns a stored value with its revision in it.
+func withRevision(value []byte, revision store.Revision) ([]byte, error) {
+	if encoding.IsProtobuf(value) {
+		return encoding.WithRevision(value, revision)
+	}
+	var tree unstructured.Unstructured
+	if _, err := encoding.DecodeJSON(value, &tree); err != nil {
+		return nil, err
+	}
+	tree.SetResourceVersion(strconv.FormatInt(revision, 10))
+	return encoding.JSON(&tree)
+}
+
+// schema is how the cache keeps the resource.
+func (r *resource) schema() cache.Schema {
+	s := cache.Schema{Resource: r.GroupResource().String(), Prefix: r.Prefix, Describe: r.describe}
+	for i, f := range r.Fields {
+		if f.Indexed {
+			s.Indexed = append(s.Indexed, i)
+		}
+	}
+	return s
+}
+
+// object returns the item as a hub object, which is shared: nobody may change it.
+func (r *resource) object(item *cache.Item) (registry.Object, error) {
+	o, err := item.Object(func() (any, error) { return encoding.DecodeStored(r.Type, item.Value) })
+	if err != nil {
+		return nil, err
+	}
+	return o.(registry.Object), nil
+}
+
+// shallow returns a copy of an object that shares all but the top.
+func shallow(o registry.Object) registry.Object {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		return u.DeepCopy()
+	}
+	dup := reflect.New(reflect.TypeOf(o).Elem())
+	dup.Elem().Set(reflect.ValueOf(o).Elem())
+	return dup.Interface().(registry.Object)
+}
+
+// routes find a resource by where it is served. They are replaced whole when types come and go.
+type routes struct {
+	byVersion map[schema.GroupVersion]map[string]route
+	// types in the order of their registration.
+	types []*resource
+}
+
+type route struct {
+	res     *resource
+	version *registry.TypeVersion
+}
+
+func (rs *routes) find(gv schema.GroupVersion, name string) (route, bool) {
+	r, ok := rs.byVersion[gv][name]
+	return r, ok
+}
+
+// byResource finds a stored resource whatever the version.
+func (rs *routes) byResource(gr schema.GroupResource) *resource {
+	i := slices.IndexFunc(rs.types, func(r *resource) bool { return r.GroupResource() == gr })
+	if i < 0 {
+		return nil
+	}
+	return rs.types[i]
+}
+
+func makeRoutes(types []*resource) (*routes, error) {
+	rs := &routes{byVersion: map[schema.GroupVersion]map[string]route{}, types: types}
+	for _, r := range types {
+		for _, v := range r.Versions {
+			byName := rs.byVersion[v.GroupVersion]
+			if byName == nil {
+				byName = map[string]route{}
+				rs.byVersion[v.GroupVersion] = byName
+			}
+			if _, taken := byName[r.Name]; taken {
+				return nil, fmt.Errorf("two resources are called %s in %s", r.Name, v.GroupVersion)
+			}
+			byName[r.Name] = route{res: r, version: v}
+		}
+	}
+	return rs, nil
+}
+
+// splitKey takes an item's key apart.
+func splitKey(t *registry.Type, key string) (namespace, name string) {
+	if !t.Namespaced {
+		return "", key
+	}
+	namespace, name, _ = strings.Cut(key, "/")
+	return namespace, name
+}

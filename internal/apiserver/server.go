@@ -1,0 +1,160 @@
+package apiserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/access/admission"
+	"github.com/proa-dev/proa/internal/access/authn"
+	"github.com/proa-dev/proa/internal/ownership"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Storage       *Storage
+	Authenticator access.Authenticator
+	Authorizer    access.Authorizer
+	Admission     admission.Chain
+	// Tokens issues the tokens of service accounts; nil leaves TokenRequest out.
+	Tokens *authn.TokenRequests
+	// Verifier tells whose a token is, for TokenReview; Audiences are the server's own.
+	Verifier  authn.Tokens
+	Audiences []string
+	// Rules lists what a user may do, for SelfSubjectRulesReview.
+	Rules access.RuleLister
+	// Kubelets reaches node agents, with the server's credentials; nil if it has none.
+	Kubelets http.RoundTripper
+	// Version that /version and User-Agents tell: "v1.36.3+proa0.1".
+	Version string
+	Logger  *slog.Logger
+	// Clock is the real one if nil.
+	Clock clock.PassiveClock
+	// RequestTimeout bounds requests that are not watches; 0 is DefaultRequestTimeout.
+	RequestTimeout time.Duration
+	// MaxBody bounds a request's body in bytes; 0 is DefaultMaxBody.
+	MaxBody int64
+}
+
+// Defaults of Config.
+const (
+	DefaultRequestTimeout = time.Minute
+	DefaultMaxBody        = 3 << 20
+)
+
+// Server answers requests for resources and for what there is to know about them.
+type Server struct {
+	*Storage
+	authn     access.Authenticator
+	authz     access.Authorizer
+	admission admission.Chain
+	tokens    *authn.TokenRequests
+	verifier  authn.Tokens
+	audiences []string
+	rules     access.RuleLister
+	kubelets  http.RoundTripper
+	version   string
+	log       *slog.Logger
+	clock     clock.PassiveClock
+	timeout   time.Duration
+	maxBody   int64
+
+	scaleOwner *ownership.Manager
+	metrics    *metrics
+	// paths are the handlers of what is no resource, by path; those that end with a slash serve all
+	// below.
+	paths map[string]http.Handler
+	// discovered is what discovery made of the routes; nil until somebody asks.
+	discovered atomic.Pointer[catalog]
+	// checks are what the health endpoints look at.
+	checks []healthCheck
+
+	// draining ends when the server begins to stop: watches end with it.
+	draining context.Context
+	drain    context.CancelFunc
+}
+
+// New makes a server. It serves once Handler is connected.
+func New(c Config) *Server {
+	s := &Server{
+		Storage: c.Storage, authn: c.Authenticator, authz: c.Authorizer, admission: c.Admission, tokens: c.Tokens,
+		verifier: c.Verifier, audiences: c.Audiences, rules: c.Rules, kubelets: c.Kubelets,
+		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody,
+		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{},
+	}
+	if s.clock == nil {
+		s.clock = clock.RealClock{}
+	}
+	if s.timeout == 0 {
+		s.timeout = DefaultRequestTimeout
+	}
+	if s.maxBody == 0 {
+		s.maxBody = DefaultMaxBody
+	}
+	s.draining, s.drain = context.WithCancel(context.Background())
+	s.addPaths()
+	return s
+}
+
+// Handle serves a path that is no resource; one that ends with a slash serves all below it.
+func (s *Server) Handle(path string, h http.Handler) { s.paths[path] = h }
+
+// HandleStatic serves a document that does not change.
+func (s *Server) HandleStatic(path, media string, data []byte) {
+	s.Handle(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		if err := writeBody(w, r, format{media: media}, http.StatusOK, data); err != nil {
+			s.log.Debug("write a document", "path", path, "err", err)
+		}
+	}))
+}
+
+// Drain ends all watches in good order and makes /readyz fail, so that clients go elsewhere.
+func (s *Server) Drain() { s.drain() }
+
+// serve finds who answers the request. It runs inside the filters.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	info := infoOf(r)
+	if info.isResource {
+		s.serveResource(w, r, info)
+		return
+	}
+	if h := s.pathHandler(r.URL.Path); h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+func (s *Server) pathHandler(path string) http.Handler {
+	if h := s.paths[path]; h != nil {
+		return h
+	}
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] != '/' {
+			continue
+		}
+		if h := s.paths[path[:i+1]]; h != nil && i+1 > 1 {
+			return h
+		}
+	}
+	return nil
+}
+
+// pathNames lists the paths that are served, for the index.
+func (s *Server) pathNames() []string {
+	names := make([]string, 0, len(s.paths))
+	for p := range s.paths {
+		if p != "/" {
+			names = append(names, p)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

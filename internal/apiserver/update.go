@@ -1,0 +1,315 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/access/admission"
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/ownership"
+	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding"
+	"github.com/proa-dev/proa/internal/store"
+)
+
+// target is the stored object that a write is decided on. Its object is shared.
+type target struct {
+	object   registry.Object
+	revision store.Revision
+	// value is the stored encoding with the revision in it.
+	value []byte
+}
+
+// decision makes the new object from the present one, which is nil if there is none. It returns nil to
+// leave things as they are.
+type decision func(live registry.Object) (registry.Object, error)
+
+func (s *Server) update(ctx context.Context, c *call) (*answer, error) {
+	body, err := c.decode()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkName(body); err != nil {
+		return nil, err
+	}
+	if err := c.checkNamespace(body); err != nil {
+		return nil, err
+	}
+	c.dropDuplicateOwners(body)
+	return s.change(ctx, c, c.typ.CreateOnUpdate && c.subresource == "", func(live registry.Object) (registry.Object, error) {
+		return body.DeepCopyObject().(registry.Object), nil
+	})
+}
+
+// change is every write by a client to an object that may exist.
+func (s *Server) change(ctx context.Context, c *call, mayCreate bool, decide decision) (*answer, error) {
+	a, err := s.onPresent(ctx, c, func(t target) (*answer, error) { return s.tryChange(ctx, c, t, decide) })
+	if errors.Is(err, store.ErrNotFound) {
+		return s.changeAbsent(ctx, c, mayCreate, decide)
+	}
+	return a, err
+}
+
+// onPresent calls try with the present state of the call's object, and again with the state that its
+// commit met if that was another. Without an object it returns store.ErrNotFound.
+func (s *Server) onPresent(ctx context.Context, c *call, try func(target) (*answer, error)) (*answer, error) {
+	t, err := s.load(ctx, c)
+	for err == nil {
+		a, terr := try(t)
+		var conflict *store.ConflictError
+		if !errors.As(terr, &conflict) {
+			return a, terr
+		}
+		t, err = c.target(conflict.Actual)
+	}
+	return nil, err
+}
+
+// replace is the server's own write to an object: it passes no admission and owns no fields.
+func (s *Server) replace(ctx context.Context, c *call, decide decision) (*answer, error) {
+	a, err := s.onPresent(ctx, c, func(t target) (*answer, error) {
+		o, err := decide(t.object)
+		if err != nil {
+			return nil, err
+		}
+		if !c.dryRun {
+			_, err = s.commitChange(ctx, c, o, t)
+		}
+		return ok(o), err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, c.notFound()
+	}
+	return a, err
+}
+
+// load finds the object that a write is about.
+func (s *Server) load(ctx context.Context, c *call) (target, error) {
+	item, err := c.res.table.Get(ctx, c.key(), cache.At{Consistency: cache.Consistent})
+	if err != nil {
+		return target{}, err
+	}
+	o, err := c.res.object(item)
+	return target{object: o, revision: item.Revision, value: item.Value}, err
+}
+
+// target is what a failed commit found in place of what it expected.
+func (c *call) target(kv store.KV) (target, error) {
+	if kv.Revision == 0 {
+		return target{}, store.ErrNotFound
+	}
+	o, err := c.decodeStored(kv)
+	if err != nil {
+		return target{}, err
+	}
+	value, err := withRevision(kv.Value, kv.Revision)
+	return target{object: o, revision: kv.Revision, value: value}, err
+}
+
+func (s *Server) changeAbsent(ctx context.Context, c *call, mayCreate bool, decide decision) (*answer, error) {
+	if !mayCreate {
+		return nil, c.notFound()
+	}
+	o, err := decide(nil)
+	if err != nil {
+		return nil, err
+	}
+	if o.GetUID() != "" {
+		return nil, c.uidConflict(string(o.GetUID()), "")
+	}
+	attrs := c.attributes()
+	attrs.Verb = "create"
+	if err := s.authorize(ctx, attrs); err != nil {
+		return nil, err
+	}
+	o.SetResourceVersion("")
+	return s.createObject(ctx, c, o)
+}
+
+func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decision) (*answer, error) {
+	old := t.object
+	o, err := decide(old)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		return ok(old), nil
+	}
+	if err := c.checkPreconditions(o, t); err != nil {
+		return nil, err
+	}
+	if c.patchType != applyPatch {
+		s.own(c, old, o)
+	}
+	if err := s.admission.Mutate(ctx, c.admission(admission.Update, o, old)); err != nil {
+		return nil, err
+	}
+	c.prepareUpdate(o, old)
+	finish, err := c.typ.Begin(ctx, o, old)
+	if err != nil {
+		return nil, err
+	}
+	committed := false
+	defer func() {
+		if finish != nil {
+			finish(committed)
+		}
+	}()
+	if errs := c.validateUpdate(o, old); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(c.groupKind(), c.name, errs)
+	}
+	for _, w := range c.typ.Warn(o, old) {
+		c.warn(w)
+	}
+	if err := s.admission.Validate(ctx, c.admission(admission.Update, o, old)); err != nil {
+		return nil, err
+	}
+	if c.dryRun {
+		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
+		return ok(o), nil
+	}
+	if finished(o) {
+		committed = true
+		return ok(o), s.remove(ctx, c, o, t.revision)
+	}
+	committed, err = s.commitChange(ctx, c, o, t)
+	return ok(o), err
+}
+
+// commitChange writes the object unless that would change nothing.
+func (s *Server) commitChange(ctx context.Context, c *call, o registry.Object, t target) (bool, error) {
+	o.SetResourceVersion("")
+	ownership.KeepTimes(t.object, o)
+	value, err := encoding.Stored(c.typ, o)
+	if err != nil {
+		return false, err
+	}
+	same, err := withRevision(value, t.revision)
+	if err != nil {
+		return false, err
+	}
+	if bytes.Equal(same, t.value) {
+		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
+		return false, nil
+	}
+	if err := s.commitValue(ctx, c, o, value, t.revision); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// checkPreconditions compares what the new object says of the old one.
+func (c *call) checkPreconditions(o registry.Object, t target) error {
+	if uid := o.GetUID(); uid != "" && uid != t.object.GetUID() {
+		return c.uidConflict(string(uid), string(t.object.GetUID()))
+	}
+	switch rv := o.GetResourceVersion(); rv {
+	case "", "0":
+		if c.typ.RevisionRequired && c.verb == "update" {
+			return apierrors.NewInvalid(c.groupKind(), c.name, field.ErrorList{
+				field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update"),
+			})
+		}
+	default:
+		if rv != strconv.FormatInt(t.revision, 10) {
+			return c.conflict(modified)
+		}
+	}
+	return nil
+}
+
+func (c *call) uidConflict(want, have string) error {
+	return c.conflict(fmt.Sprintf("StorageError: invalid object, Code: 4, Key: %s%s, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
+		c.typ.Prefix, c.key(), want, have))
+}
+
+// prepareUpdate carries over what a client may not change, resets what the subresource does not cover,
+// and counts the generation.
+func (c *call) prepareUpdate(o, old registry.Object) {
+	if o.GetUID() == "" {
+		o.SetUID(old.GetUID())
+	}
+	o.SetCreationTimestamp(old.GetCreationTimestamp())
+	o.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	o.SetSelfLink("")
+	o.SetGeneration(old.GetGeneration())
+	switch view := c.view(); {
+	case c.subresource == "status":
+		keepStatusOnly(c.typ, o, old)
+		c.typ.PrepareStatus(o, old)
+	case view != nil:
+		view.Prepare(o, old)
+	default:
+		if c.typ.Status != nil {
+			carryStatus(c.typ, o, old)
+		}
+		c.typ.PrepareUpdate(o, old)
+	}
+	if c.typ.Spec != nil && !equality.Semantic.DeepEqual(c.typ.Spec(o), c.typ.Spec(old)) {
+		o.SetGeneration(old.GetGeneration() + 1)
+	}
+}
+
+// keepStatusOnly makes new differ from old in status and metadata alone.
+func keepStatusOnly(t *registry.Type, new, old registry.Object) {
+	kept := old.DeepCopyObject().(registry.Object)
+	carryStatus(t, kept, new)
+	*metaOf(kept) = *metaOf(new)
+	assign(new, kept)
+}
+
+func (c *call) view() *registry.TypeView {
+	for i := range c.typ.Views {
+		if c.typ.Views[i].Name == c.subresource {
+			return &c.typ.Views[i]
+		}
+	}
+	return nil
+}
+
+func (c *call) validateUpdate(o, old registry.Object) field.ErrorList {
+	errs := validation.ValidateObjectMetaAccessorUpdate(o, old, field.NewPath("metadata"))
+	switch view := c.view(); {
+	case c.subresource == "status":
+		errs = append(errs, c.typ.ValidateStatus(o, old)...)
+	case view != nil:
+		errs = append(errs, view.Validate(o, old)...)
+	default:
+		errs = append(errs, validation.ValidateObjectMetaAccessor(o, c.typ.Namespaced, anyName, field.NewPath("metadata"))...)
+		errs = append(errs, c.typ.Validate(o)...)
+		errs = append(errs, c.typ.ValidateUpdate(o, old)...)
+		if c.version.ValidateUpdate != nil {
+			errs = append(errs, c.version.ValidateUpdate(o, old)...)
+		}
+	}
+	return errs
+}
+
+// anyName accepts the name of an object that exists: it was checked when the object was created.
+func anyName(string, bool) []string { return nil }
+
+// finished tells whether nothing keeps a deleted object any more.
+func finished(o metav1.Object) bool {
+	grace := o.GetDeletionGracePeriodSeconds()
+	return o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) == 0 && (grace == nil || *grace == 0)
+}
+
+// attributes are what authorization decides on.
+func (c *call) attributes() *access.Attributes {
+	return &access.Attributes{
+		User: c.user, Verb: c.verb, IsResource: true,
+		Group: c.version.Group, Version: c.version.Version,
+		Resource: c.typ.Name, Subresource: c.subresource, Namespace: c.namespace, Name: c.name,
+	}
+}

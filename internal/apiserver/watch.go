@@ -1,0 +1,334 @@
+package apiserver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding"
+)
+
+// Bookmarks tell an idle watcher how far it has come: every so often, and shortly before the end.
+const (
+	bookmarkEvery     = time.Minute
+	bookmarkBeforeEnd = 2 * time.Second
+	minWatchTimeout   = 30 * time.Minute
+)
+
+// eventNames of cache's event types.
+var eventNames = map[cache.EventType]watch.EventType{
+	cache.Added: watch.Added, cache.Modified: watch.Modified, cache.Deleted: watch.Deleted,
+}
+
+// watcher is a watch in progress, without its transport: what HTTP and in-process clients share.
+type watcher struct {
+	*cache.Watcher
+	call *call
+	// bookmarks tells whether the client wants any; initialEnd, whether it waits for the one that ends
+	// the initial events.
+	bookmarks, initialEnd bool
+}
+
+// openWatch begins a watch. Errors beyond parsing are reported within the stream, by the caller.
+func (s *Server) openWatch(ctx context.Context, c *call, sel *selection) (*watcher, error) {
+	o := cache.WatchOptions{Selector: sel.Selector}
+	revision, err := parseRevision(c.list.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	initial := c.list.SendInitialEvents
+	switch {
+	case initial != nil && *initial, initial == nil && revision == 0:
+		o.Initial = true
+		o.At = initialAt(c.list.ResourceVersion, revision, initial != nil)
+	case revision == 0:
+		// sendInitialEvents=false without a revision: whatever happens from now on.
+		if o.After, err = s.store.Revision(ctx); err != nil {
+			return nil, err
+		}
+	default:
+		o.After = revision
+	}
+	w, err := c.res.table.Watch(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &watcher{
+		Watcher: w, call: c, bookmarks: c.list.AllowWatchBookmarks,
+		initialEnd: c.list.AllowWatchBookmarks && initial != nil && *initial,
+	}, nil
+}
+
+// initialAt is how fresh the initial events must be. A watch of the old kind, which did not ask for them,
+// begins with whatever there is.
+func initialAt(rv string, revision int64, asked bool) cache.At {
+	switch {
+	case asked && rv == "":
+		return cache.At{Consistency: cache.Consistent}
+	case revision > 0:
+		return cache.At{Consistency: cache.NotOlderThan, Revision: revision}
+	default:
+		return cache.At{Consistency: cache.Any}
+	}
+}
+
+// timeout is how long a watch lasts.
+func (c *call) watchTimeout() time.Duration {
+	if t := c.list.TimeoutSeconds; t != nil && *t > 0 {
+		return time.Duration(*t) * time.Second
+	}
+	return minWatchTimeout + rand.N(minWatchTimeout)
+}
+
+// serveWatch streams a watch over HTTP.
+func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) error {
+	f, err := negotiate(r, c.offer(watchTransforms))
+	if err != nil {
+		return err
+	}
+	sel, err := c.parseSelection()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), c.watchTimeout())
+	defer cancel()
+	stop := context.AfterFunc(s.draining, cancel)
+	defer stop()
+	out, err := newWatchStream(w, r, c, f)
+	if err != nil {
+		return err
+	}
+	wr, err := s.openWatch(ctx, c, sel)
+	if err != nil {
+		return out.fail(err)
+	}
+	defer wr.Stop()
+	return out.run(ctx, wr)
+}
+
+// watchStream frames events for one client.
+type watchStream struct {
+	call   *call
+	format format
+	policy metav1.IncludeObjectPolicy
+	out    *bufio.Writer
+	flush  func() error
+	// tableSent tells that a table's header has been sent: only the first event has it.
+	tableSent bool
+}
+
+func newWatchStream(w http.ResponseWriter, r *http.Request, c *call, f format) (*watchStream, error) {
+	policy, err := includeObject(r)
+	if err != nil {
+		return nil, err
+	}
+	media := f.media
+	if media == mediaProtobuf {
+		media += ";stream=watch"
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Transfer-Encoding", "chunked")
+	w.WriteHeader(http.StatusOK)
+	rc := http.NewResponseController(w)
+	st := &watchStream{call: c, format: f, policy: policy, out: bufio.NewWriterSize(w, 4<<10), flush: rc.Flush}
+	// The headers go out at once: a client must know that its watch has begun.
+	return st, rc.Flush()
+}
+
+// run pulls events until the watch ends. Each batch is written with one flush.
+func (st *watchStream) run(ctx context.Context, w *watcher) error {
+	deadline, _ := ctx.Deadline()
+	next := nextBookmark(time.Now(), deadline)
+	for {
+		wait, cancel := context.WithDeadline(ctx, next)
+		batch, err := w.Next(wait)
+		cancel()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, context.DeadlineExceeded):
+			next = nextBookmark(time.Now(), deadline)
+			if !w.bookmarks {
+				continue
+			}
+			if err := st.bookmark(w.Reached(), false); err != nil {
+				return err
+			}
+			continue
+		default:
+			return st.fail(err)
+		}
+		if err := st.batch(w, batch); err != nil {
+			return err
+		}
+	}
+}
+
+// nextBookmark is in a minute, or shortly before the end if that comes sooner.
+func nextBookmark(now, deadline time.Time) time.Time {
+	next := now.Add(bookmarkEvery)
+	if last := deadline.Add(-bookmarkBeforeEnd); next.After(last) && last.After(now) {
+		return last
+	}
+	return next
+}
+
+func (st *watchStream) batch(w *watcher, b cache.Batch) error {
+	for _, e := range b.Events {
+		if err := st.event(eventNames[e.Type], e.Item); err != nil {
+			return err
+		}
+	}
+	if b.InitialDone && w.initialEnd {
+		return st.bookmark(b.Reached, true)
+	}
+	return st.send()
+}
+
+func (st *watchStream) send() error {
+	if err := st.out.Flush(); err != nil {
+		return err
+	}
+	return st.flush()
+}
+
+// event writes one change.
+func (st *watchStream) event(kind watch.EventType, item *cache.Item) error {
+	res := st.call.res
+	if st.format.as != "" {
+		o, err := res.object(item)
+		if err != nil {
+			return err
+		}
+		t, err := st.transform(o)
+		if err != nil {
+			return err
+		}
+		return st.object(kind, t)
+	}
+	if st.format.media == mediaProtobuf {
+		data, err := res.itemProtobuf(st.call.version, item)
+		if err != nil {
+			return err
+		}
+		return st.protobufFrame(kind, data)
+	}
+	data, err := res.itemJSON(st.call.version, item)
+	if err != nil {
+		return err
+	}
+	return st.jsonFrame(kind, st.call.version.GroupVersionKind(), data)
+}
+
+func (st *watchStream) transform(o registry.Object) (runtime.Object, error) {
+	if st.format.as == "PartialObjectMetadata" {
+		return partial(o, st.format), nil
+	}
+	t := st.call.newTable(st.format)
+	t.ResourceVersion = o.GetResourceVersion()
+	if st.tableSent {
+		t.ColumnDefinitions = nil
+	}
+	st.tableSent = true
+	return t, st.call.addRow(t, o, st.policy, st.format)
+}
+
+// object writes an event whose object has a kind of its own.
+func (st *watchStream) object(kind watch.EventType, o runtime.Object) error {
+	if st.format.media == mediaProtobuf && encoding.HasProtobuf(o) {
+		data, err := encoding.Protobuf(o, o.GetObjectKind().GroupVersionKind())
+		if err != nil {
+			return err
+		}
+		return st.protobufFrame(kind, data)
+	}
+	data, err := encoding.JSON(o)
+	if err != nil {
+		return err
+	}
+	return st.jsonFrame(kind, schema.GroupVersionKind{}, data)
+}
+
+// jsonFrame writes a JSON event and a newline. gvk is put in front of the object unless that has it.
+func (st *watchStream) jsonFrame(kind watch.EventType, gvk schema.GroupVersionKind, data []byte) error {
+	st.out.WriteString(`{"type":"`)
+	st.out.WriteString(string(kind))
+	st.out.WriteString(`","object":`)
+	if gvk.Kind != "" && !bytes.HasPrefix(data, []byte(`{"apiVersion"`)) {
+		st.out.WriteString(typeMetaJSON(gvk))
+		data = data[1:]
+	}
+	st.out.Write(data)
+	// The first error sticks, so looking at the last is enough.
+	_, err := st.out.WriteString("}\n")
+	return err
+}
+
+// protobufFrame writes a length and a WatchEvent{1: type, 2: RawExtension{1: raw}}.
+func (st *watchStream) protobufFrame(kind watch.EventType, data []byte) error {
+	e := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: data}}
+	msg, err := e.Marshal()
+	if err != nil {
+		return err
+	}
+	var size [4]byte
+	binary.BigEndian.PutUint32(size[:], uint32(len(msg)))
+	st.out.Write(size[:])
+	_, err = st.out.Write(msg)
+	return err
+}
+
+// bookmark tells how far the watcher has come.
+func (st *watchStream) bookmark(reached int64, initialEnd bool) error {
+	o, err := st.call.bookmark(reached, initialEnd, st.format)
+	if err != nil {
+		return err
+	}
+	if err := st.object(watch.Bookmark, o); err != nil {
+		return err
+	}
+	return st.send()
+}
+
+// bookmark is an object of the watched kind with nothing but a resourceVersion.
+func (c *call) bookmark(reached int64, initialEnd bool, f format) (runtime.Object, error) {
+	o := c.version.New()
+	o.SetResourceVersion(strconv.FormatInt(reached, 10))
+	if initialEnd {
+		o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	switch f.as {
+	case "PartialObjectMetadata":
+		return partial(o, f), nil
+	case "Table":
+		t := c.newTable(f)
+		t.ResourceVersion = o.GetResourceVersion()
+		t.ColumnDefinitions = nil
+		t.Rows = []metav1.TableRow{{Cells: []any{}, Object: runtime.RawExtension{Object: partial(o, f)}}}
+		return t, nil
+	}
+	o.GetObjectKind().SetGroupVersionKind(c.version.GroupVersionKind())
+	return o, nil
+}
+
+// fail ends the stream with an ERROR event.
+func (st *watchStream) fail(err error) error {
+	if err := st.object(watch.Error, statusOf(err)); err != nil {
+		return err
+	}
+	return st.send()
+}

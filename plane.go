@@ -1,0 +1,368 @@
+package proa
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/access/admission"
+	"github.com/proa-dev/proa/internal/access/authn"
+	"github.com/proa-dev/proa/internal/access/authz"
+	roles "github.com/proa-dev/proa/internal/access/authz/bootstrap"
+	"github.com/proa-dev/proa/internal/access/pki"
+	"github.com/proa-dev/proa/internal/apiserver"
+	"github.com/proa-dev/proa/internal/bootstrap"
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/registry/builtin"
+	"github.com/proa-dev/proa/internal/registry/core/allocate"
+	"github.com/proa-dev/proa/internal/store"
+	"github.com/proa-dev/proa/internal/store/embedded"
+)
+
+// The audience of service account tokens, and who issues them.
+const tokenIssuer = "https://kubernetes.default.svc.cluster.local"
+
+// drainTimeout is how long requests under way may take once the server is told to stop.
+const drainTimeout = 10 * time.Second
+
+// plane is the parts of a control plane, wired. Everything is built in openPlane, in the order in which
+// things stand on each other, and run by run.
+type plane struct {
+	config    Config
+	log       *slog.Logger
+	store     store.Store
+	cache     *cache.Cache
+	pki       *pki.PKI
+	api       *apiserver.Server
+	listener  net.Listener
+	insecure  net.Listener // nil without an insecure port
+	address   netip.AddrPort
+	admin     *tls.Certificate
+	scratch   string     // directory to remove at the end, "" if there is none
+	clusterIP netip.Addr // of the Service default/kubernetes
+	ready     chan struct{}
+}
+
+func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
+	p := &plane{config: c, log: c.Logger, ready: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			p.abandon()
+		}
+	}()
+	// The port comes first: that it is taken is the commonest of all errors, and costs nothing to find out.
+	if err := p.listen(); err != nil {
+		return nil, err
+	}
+	if err := p.openStore(); err != nil {
+		return nil, err
+	}
+	services, err := p.allocator()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.openKeys(); err != nil {
+		return nil, err
+	}
+	p.cache = cache.New(p.store, cache.Options{Logger: p.log})
+	storage, err := apiserver.NewStorage(ctx, p.store, p.cache, builtin.Types(builtin.Options{Services: services}), p.log)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		if err := p.cache.Run(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("the cache ended", "err", err)
+		}
+	}()
+	if err := p.cache.Ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := holdServices(ctx, storage, services); err != nil {
+		return nil, err
+	}
+	return p, p.openAPI(storage)
+}
+
+func (p *plane) listen() (err error) {
+	host := net.JoinHostPort(p.config.BindAddress, strconv.Itoa(p.config.SecurePort))
+	if p.listener, err = net.Listen("tcp", host); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", host, cause(err))
+	}
+	p.address = p.listener.Addr().(*net.TCPAddr).AddrPort()
+	if p.config.InsecurePort == 0 {
+		return nil
+	}
+	host = net.JoinHostPort("127.0.0.1", strconv.Itoa(p.config.InsecurePort))
+	if p.insecure, err = net.Listen("tcp", host); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", host, cause(err))
+	}
+	p.log.Warn("anyone on this machine can do anything through the insecure port", "address", host)
+	return nil
+}
+
+// cause is the last word of a network error: "address already in use" without the operation around it.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func (p *plane) openStore() (err error) {
+	o := embedded.Options{
+		Durability: embedded.Durability(p.config.Durability), WatchHistory: p.config.WatchHistory, Logger: p.log,
+	}
+	if p.config.InMemory {
+		o.Durability = embedded.Memory
+	} else {
+		o.Dir = filepath.Join(p.config.DataDir, "store")
+	}
+	p.store, err = embedded.Open(o)
+	return err
+}
+
+func (p *plane) allocator() (*allocate.Services, error) {
+	c := allocate.Config{ClusterIPRanges: []netip.Prefix{allocate.DefaultClusterIPRange}}
+	if r := p.config.ServiceClusterIPRange; r != "" {
+		prefix, err := netip.ParsePrefix(r)
+		if err != nil {
+			return nil, err
+		}
+		c.ClusterIPRanges[0] = prefix.Masked()
+	}
+	p.clusterIP = c.ClusterIPRanges[0].Addr().Next()
+	return allocate.New(c)
+}
+
+func (p *plane) openKeys() (err error) {
+	o := pki.Options{Hosts: []string{p.config.BindAddress, p.clusterIP.String()}}
+	if p.config.DataDir != "" {
+		o.Dir = filepath.Join(p.config.DataDir, "pki")
+	} else if p.scratch, err = os.MkdirTemp("", "proa-"); err != nil {
+		return err
+	} else {
+		o.Dir = p.scratch
+	}
+	if p.pki, err = pki.Open(o); err != nil {
+		return err
+	}
+	p.admin, err = p.pki.Admin()
+	return err
+}
+
+// openAPI builds the access chain and the API server over it.
+func (p *plane) openAPI(storage *apiserver.Storage) error {
+	issuer, err := authn.NewIssuer(tokenIssuer, p.pki.SigningKey)
+	if err != nil {
+		return err
+	}
+	audiences := []string{tokenIssuer}
+	kinds := authn.TokenKinds{authn.AccountTokens{Issuer: issuer, Objects: storage, Audiences: audiences}}
+	if file := p.config.TokenAuthFile; file != "" {
+		static, err := authn.OpenTokenFile(file)
+		if err != nil {
+			return err
+		}
+		kinds = append(authn.TokenKinds{static}, kinds...)
+	}
+	rbac := authz.NewRBAC(storage)
+	authorizer := authz.Union{authz.Masters{}, authz.NewNode(storage, roles.NodeRules()), rbac}
+	chain, err := admission.New(admission.Options{Objects: storage, RBAC: rbac, Authorizer: authorizer})
+	if err != nil {
+		return err
+	}
+	tokens := authn.NewCache(kinds)
+	p.api = apiserver.New(apiserver.Config{
+		Storage: storage,
+		Authenticator: authn.Union{
+			Authenticators: []access.Authenticator{
+				authn.Certificates{Roots: p.pki.ClientCAs},
+				authn.Bearer{Tokens: tokens, Audiences: audiences},
+			},
+			Anonymous: true,
+		},
+		Authorizer: authorizer,
+		Admission:  chain,
+		Tokens:     &authn.TokenRequests{Issuer: issuer, Objects: storage, Audiences: audiences},
+		Version:    KubernetesVersion + "+proa" + Version,
+		Logger:     p.log,
+	})
+	return p.serveIssuer(issuer)
+}
+
+// serveIssuer lets others verify service account tokens (OIDC discovery).
+func (p *plane) serveIssuer(issuer *authn.Issuer) error {
+	document, err := issuer.Discovery(tokenIssuer + "/openid/v1/jwks")
+	if err != nil {
+		return err
+	}
+	keys, err := issuer.JWKS()
+	if err != nil {
+		return err
+	}
+	p.api.HandleStatic("/.well-known/openid-configuration", "application/json", document)
+	p.api.HandleStatic("/openid/v1/jwks", "application/jwk-set+json", keys)
+	return nil
+}
+
+// holdServices tells the allocator what is in use.
+func holdServices(ctx context.Context, objects access.Objects, a *allocate.Services) error {
+	services, err := access.List[corev1.Service](ctx, objects, schema.GroupResource{Resource: "services"}, "", nil)
+	if err != nil {
+		return err
+	}
+	for _, s := range services {
+		a.Hold(s)
+	}
+	return nil
+}
+
+// abandon gives up what openPlane had opened when it failed.
+func (p *plane) abandon() {
+	for _, l := range []net.Listener{p.listener, p.insecure} {
+		if l != nil {
+			l.Close()
+		}
+	}
+	if p.store != nil {
+		p.store.Close()
+	}
+	p.sweep()
+}
+
+// sweep removes what an in-memory control plane had to put into files.
+func (p *plane) sweep() {
+	if p.scratch != "" {
+		os.RemoveAll(p.scratch)
+	}
+}
+
+// run serves until the context ends, then stops in good order.
+func (p *plane) run(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           p.api.Handler(),
+		ConnContext:       authn.ConnContext,
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       3 * time.Minute,
+		MaxHeaderBytes:    1 << 20,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, GetCertificate: p.pki.GetCertificate,
+			ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2", "http/1.1"},
+		},
+	}
+	servers := []*http.Server{server}
+	failed := make(chan error, 2)
+	go func() { failed <- server.ServeTLS(p.listener, "", "") }()
+	if p.insecure != nil {
+		open := &http.Server{Handler: p.api.Unprotected(), ReadHeaderTimeout: server.ReadHeaderTimeout, ErrorLog: server.ErrorLog}
+		servers = append(servers, open)
+		go func() { failed <- open.Serve(p.insecure) }()
+	}
+	running, stopParts := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	err := p.begin(running, &parts)
+	if err == nil {
+		close(p.ready)
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+	}
+	stopParts()
+	parts.Wait()
+	p.api.Drain()
+	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	for _, s := range servers {
+		err = errors.Join(err, s.Shutdown(drain))
+	}
+	p.sweep()
+	return errors.Join(err, p.store.Close())
+}
+
+// begin writes what a cluster needs, and starts the parts that work on it.
+func (p *plane) begin(ctx context.Context, parts *sync.WaitGroup) error {
+	system := p.api.Local(&access.User{Name: "system:apiserver", Groups: []string{access.MastersGroup, access.AuthenticatedGroup}}, "proa")
+	err := bootstrap.Run(ctx, system, bootstrap.Options{
+		Address: advertised(p.address.Addr()), Port: int32(p.address.Port()), ClusterIP: p.clusterIP, ClientCA: p.pki.CA,
+	})
+	if err != nil {
+		return err
+	}
+	if file := p.config.Kubeconfig; file != "" {
+		server := "https://" + net.JoinHostPort(reachable(p.address.Addr()), strconv.Itoa(int(p.address.Port())))
+		if err := p.pki.WriteKubeconfig(file, pki.Kubeconfig{Server: server, Certificate: p.admin}); err != nil {
+			return err
+		}
+	}
+	return p.startParts(ctx, parts)
+}
+
+// advertised is where pods can reach a server that listens on an address: nowhere if that is the loopback
+// interface.
+func advertised(a netip.Addr) netip.Addr {
+	if a.IsLoopback() {
+		return netip.Addr{}
+	}
+	if !a.IsUnspecified() {
+		return a.Unmap()
+	}
+	host, err := utilnet.ChooseHostInterface()
+	if err != nil {
+		return netip.Addr{}
+	}
+	chosen, _ := netip.AddrFromSlice(host)
+	return chosen.Unmap()
+}
+
+// reachable is an address that a client on this machine can use.
+func reachable(a netip.Addr) string {
+	if a.IsUnspecified() {
+		return "127.0.0.1"
+	}
+	return a.String()
+}
+
+func (p *plane) waitReady(ctx context.Context, ended <-chan struct{}) error {
+	select {
+	case <-p.ready:
+		return nil
+	case <-ended:
+		return errors.New("the control plane ended before it was ready")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// adminConfig is the administrator's client configuration.
+func (p *plane) adminConfig(url string) (*rest.Config, error) {
+	data, err := p.pki.EncodeKubeconfig(pki.Kubeconfig{Server: url, Certificate: p.admin})
+	if err != nil {
+		return nil, err
+	}
+	c, err := clientcmd.RESTConfigFromKubeConfig(data)
+	if err != nil {
+		return nil, err
+	}
+	c.QPS = -1 // a server in the same process needs no protection from its own clients
+	return c, nil
+}
