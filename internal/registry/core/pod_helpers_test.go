@@ -43,11 +43,6 @@ func rawPod(t testing.TB, patch string) *corev1.Pod {
 // container is the spec of a pod whose one container has the given fields, in flow style.
 func container(fields string) string { return "containers: [{name: c, image: i, " + fields + "}]" }
 
-// mounting is the spec of a pod with the given fields of its container and a volume v.
-func mounting(volume, fields string) string {
-	return container(fields) + "\nvolumes: [{name: v, " + volume + "}]"
-}
-
 // volume is the spec of a pod with one volume.
 func volume(source string) string { return "volumes: [{name: v, " + source + "}]" }
 
