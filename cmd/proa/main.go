@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	_ "time/tzdata" // CronJobs name time zones, on machines that have no list of them too
 
 	"github.com/spf13/cobra"
 

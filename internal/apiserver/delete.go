@@ -172,13 +172,15 @@ func decideDelete(t *registry.Type, old registry.Object, o *metav1.DeleteOptions
 	if changed {
 		object.SetFinalizers(finalizers)
 	}
+	kept := len(finalizers) > 0 || t.Held(object)
 	switch {
-	case len(finalizers) > 0 && !graceful:
+	case kept && !graceful:
 		if !markDeleted(object, now) && !changed {
 			return removal{object: old}
 		}
+		t.MarkDeleted(object)
 		return removal{object: object}
-	case len(finalizers) > 0, graceful && period > 0:
+	case kept, graceful && period > 0:
 		return removal{object: object}
 	default:
 		return removal{remove: true, object: object}

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -51,9 +52,11 @@ func (c *call) transform(r *http.Request, f format, o registry.Object) (runtime.
 func (c *call) newTable(f format) *metav1.Table {
 	t := &metav1.Table{Rows: []metav1.TableRow{}}
 	t.SetGroupVersionKind(schema.GroupVersionKind{Group: metav1.GroupName, Version: f.asVersion, Kind: "Table"})
-	t.ColumnDefinitions = append(t.ColumnDefinitions, metav1.TableColumnDefinition{
-		Name: "Name", Type: "string", Format: "name", Description: metaDoc["name"],
-	})
+	if !c.namesItself() {
+		t.ColumnDefinitions = append(t.ColumnDefinitions, metav1.TableColumnDefinition{
+			Name: "Name", Type: "string", Format: "name", Description: metaDoc["name"],
+		})
+	}
 	for _, col := range c.typ.Columns {
 		priority := int32(0)
 		if col.Wide {
@@ -66,9 +69,16 @@ func (c *call) newTable(f format) *metav1.Table {
 	return t
 }
 
+// namesItself tells that the type's own columns include the name.
+func (c *call) namesItself() bool {
+	return slices.ContainsFunc(c.typ.Columns, func(col registry.TypeColumn) bool { return col.Name == "Name" })
+}
+
 func (c *call) addRow(t *metav1.Table, o registry.Object, policy metav1.IncludeObjectPolicy, f format) error {
 	row := metav1.TableRow{Cells: make([]any, 0, len(c.typ.Columns)+1)}
-	row.Cells = append(row.Cells, o.GetName())
+	if !c.namesItself() {
+		row.Cells = append(row.Cells, o.GetName())
+	}
 	for _, col := range c.typ.Columns {
 		row.Cells = append(row.Cells, col.Value(o))
 	}

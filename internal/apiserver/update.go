@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/access"
@@ -168,8 +167,10 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 	if errs := c.validateUpdate(o, old); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(c.groupKind(), c.name, errs)
 	}
-	for _, w := range c.typ.Warn(o, old) {
-		c.warn(w)
+	if c.subresource == "" {
+		for _, w := range c.typ.Warn(o, old) {
+			c.warn(w)
+		}
 	}
 	if err := s.admission.Validate(ctx, c.admission(admission.Update, o, old)); err != nil {
 		return nil, err
@@ -178,7 +179,7 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
 		return ok(o), nil
 	}
-	if finished(o) {
+	if c.finished(o) {
 		committed = true
 		return ok(o), s.remove(ctx, c, o, t.revision)
 	}
@@ -300,9 +301,9 @@ func (c *call) validateUpdate(o, old registry.Object) field.ErrorList {
 func anyName(string, bool) []string { return nil }
 
 // finished tells whether nothing keeps a deleted object any more.
-func finished(o metav1.Object) bool {
+func (c *call) finished(o registry.Object) bool {
 	grace := o.GetDeletionGracePeriodSeconds()
-	return o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) == 0 && (grace == nil || *grace == 0)
+	return o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) == 0 && (grace == nil || *grace == 0) && !c.typ.Held(o)
 }
 
 // attributes are what authorization decides on.

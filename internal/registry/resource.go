@@ -110,6 +110,11 @@ type Resource[T any] struct {
 	// GracePeriod is how many seconds a deletion takes; nil means that it is immediate. asked is the
 	// client's wish, nil if it has none.
 	GracePeriod func(o *T, asked *int64) int64
+	// Held tells whether something of the object's own, beside its metadata.finalizers, keeps it while it is
+	// being deleted (a namespace's spec.finalizers).
+	Held func(*T) bool
+	// MarkDeleted adjusts an object that is deleted but kept for now.
+	MarkDeleted func(*T)
 	// TTL is how long an object lives from its last write; nil is for ever.
 	TTL func(*T) time.Duration
 }

@@ -50,6 +50,8 @@ type Type struct {
 	Columns        []TypeColumn
 	Fields         []TypeField
 	GracePeriod    func(o Object, asked *int64) int64
+	Held           func(Object) bool
+	MarkDeleted    func(Object)
 	TTL            func(Object) time.Duration
 
 	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected bool
@@ -173,6 +175,8 @@ func (r Resource[T]) Erase() *Type {
 		Warn:           eraseWarn(r.Warn),
 		Begin:          eraseBegin(r.Begin),
 		PrepareStatus:  erase2(r.PrepareStatus),
+		Held:           func(o Object) bool { return r.Held != nil && r.Held(mustCast[T](o)) },
+		MarkDeleted:    erase1(r.MarkDeleted),
 		ValidateStatus: eraseCheck2(r.ValidateStatus),
 		Actions:        r.Actions,
 

@@ -38,6 +38,8 @@ var Namespaces = registry.Resource[corev1.Namespace]{
 		{Name: "status.phase", Value: func(n *corev1.Namespace) string { return string(n.Status.Phase) }},
 	},
 	AnswersDeleted: true,
+	Held:           func(n *corev1.Namespace) bool { return len(n.Spec.Finalizers) > 0 },
+	MarkDeleted:    func(n *corev1.Namespace) { n.Status.Phase = corev1.NamespaceTerminating },
 }
 
 func defaultNamespace(n *corev1.Namespace) {
