@@ -2,10 +2,126 @@ package proa
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
+
+	"k8s.io/utils/clock"
+
+	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/client"
+	"github.com/proa-dev/proa/internal/client/events"
+	"github.com/proa-dev/proa/internal/controller"
+	"github.com/proa-dev/proa/internal/controller/all"
+	"github.com/proa-dev/proa/internal/informer"
 )
+
+// Users that the parts act as.
+const (
+	controllerManagerUser = "system:kube-controller-manager"
+	schedulerUser         = "system:kube-scheduler"
+)
+
+// identities hands out transports that act as a component or as one of its service accounts. The server
+// does so in its own process, and another process by a kubeconfig and tokens.
+type identities interface {
+	// component is the transport of a user.
+	component(user string, groups ...string) (client.Transport, error)
+	// account is the transport of a service account in kube-system.
+	account(ctx context.Context, name string) (client.Transport, error)
+}
+
+// local are the identities of parts that run in the server's process.
+type localIdentities struct{ plane *plane }
+
+func (l localIdentities) component(user string, groups ...string) (client.Transport, error) {
+	u := &access.User{Name: user, Groups: append(groups, access.AuthenticatedGroup)}
+	return l.plane.api.Local(u, agentOf(user)), nil
+}
+
+func (l localIdentities) account(_ context.Context, name string) (client.Transport, error) {
+	u := &access.User{
+		Name:   access.ServiceAccountPrefix + "kube-system:" + name,
+		Groups: []string{access.ServiceAccountsGroup, access.ServiceAccountsGroup + ":kube-system", access.AuthenticatedGroup},
+	}
+	return l.plane.api.Local(u, "kube-controller-manager"), nil
+}
+
+// agentOf is a component's name as a field manager.
+func agentOf(user string) string {
+	const prefix = "system:"
+	if len(user) > len(prefix) && user[:len(prefix)] == prefix {
+		return user[len(prefix):]
+	}
+	return user
+}
 
 // startParts runs the components that work on the cluster's objects.
 func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
+	ids := localIdentities{p}
+	metrics := &informer.Metrics{}
+	p.api.Metrics().MustRegister(informer.Collector(metrics))
+	run := func(name string, f func(context.Context) error) {
+		parts.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				p.log.Error(name+" ended", "err", err)
+			}
+		})
+	}
+	if p.config.runs(Controllers) {
+		run("controller manager", func(ctx context.Context) error { return runControllers(ctx, ids, metrics, p.log) })
+	}
 	return nil
+}
+
+// runControllers runs every controller until the context ends.
+func runControllers(ctx context.Context, ids identities, metrics *informer.Metrics, log *slog.Logger) error {
+	manager, err := ids.component(controllerManagerUser)
+	if err != nil {
+		return err
+	}
+	set := informer.NewSet(manager, informer.SetOptions{Logger: log, Metrics: metrics})
+	var running sync.WaitGroup
+	errs := make(chan error, len(all.Controllers)+1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	start := func(name string, f func(context.Context) error) {
+		running.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				errs <- fmt.Errorf("%s: %w", name, err)
+				cancel()
+			}
+		})
+	}
+	for _, e := range all.Controllers {
+		account := e.Account
+		if account == "" {
+			account = e.Name
+		}
+		transport, err := ids.account(ctx, account)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.Name, err)
+		}
+		component := e.Component
+		if component == "" {
+			component = e.Name
+		}
+		recorder := events.NewRecorder(transport, component, "")
+		runner := e.Start(controller.Deps{
+			Client: transport, Informers: set, Events: recorder, Clock: clock.RealClock{}, Logger: log,
+		})
+		start(e.Name, func(ctx context.Context) error {
+			defer recorder.Close(context.WithoutCancel(ctx))
+			return runner.Run(ctx)
+		})
+	}
+	start("informers", set.Run)
+	running.Wait()
+	close(errs)
+	var failed error
+	for err := range errs {
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
