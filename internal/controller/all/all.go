@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/proa-dev/proa/internal/controller"
 	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
+	"github.com/proa-dev/proa/internal/controller/garbage"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
 )
 
@@ -24,4 +25,5 @@ var Controllers = []Entry{
 	{Name: "replicaset-controller", Start: replicaset.New},
 	{Name: "replicationcontroller-controller", Account: "replication-controller", Component: "replication-controller", Start: replicaset.NewForReplicationControllers},
 	{Name: "clusterrole-aggregation-controller", Start: clusterroleaggregation.Start},
+	{Name: "garbage-collector-controller", Account: "generic-garbage-collector", Start: garbage.Start},
 }
