@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/proa-dev/proa/internal/controller"
 	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
+	"github.com/proa-dev/proa/internal/controller/deployment"
 	"github.com/proa-dev/proa/internal/controller/garbage"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
 )
@@ -22,6 +23,7 @@ type Entry struct {
 
 // Controllers are all of them. They start in this order.
 var Controllers = []Entry{
+	{Name: "deployment-controller", Start: deployment.New},
 	{Name: "replicaset-controller", Start: replicaset.New},
 	{Name: "replicationcontroller-controller", Account: "replication-controller", Component: "replication-controller", Start: replicaset.NewForReplicationControllers},
 	{Name: "clusterrole-aggregation-controller", Start: clusterroleaggregation.Start},
