@@ -6,6 +6,7 @@ import (
 	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
 	"github.com/proa-dev/proa/internal/controller/deployment"
 	"github.com/proa-dev/proa/internal/controller/garbage"
+	"github.com/proa-dev/proa/internal/controller/namespace"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
 )
 
@@ -28,4 +29,5 @@ var Controllers = []Entry{
 	{Name: "replicationcontroller-controller", Account: "replication-controller", Component: "replication-controller", Start: replicaset.NewForReplicationControllers},
 	{Name: "clusterrole-aggregation-controller", Start: clusterroleaggregation.Start},
 	{Name: "garbage-collector-controller", Account: "generic-garbage-collector", Start: garbage.Start},
+	{Name: "namespace-controller", Start: namespace.Start},
 }
