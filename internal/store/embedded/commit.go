@@ -437,12 +437,13 @@ func (e *Engine) settle(g *group) error {
 	}
 	if e.opts.Durability == Sync {
 		if err := g.batch.SyncWait(); err != nil {
-			return errors.Join(err, g.view.release())
+			return err
 		}
 	}
-	if err := errors.Join(e.readers.install(g.view), g.batch.Close()); err != nil {
+	if err := g.batch.Close(); err != nil {
 		return err
 	}
+	e.readers.install(g.view)
 	e.tail.publish(g)
 	e.syncer.written()
 	e.history.grown(g.state.total)

@@ -40,7 +40,7 @@ var _ store.Store = (*Engine)(nil)
 // start begins the pipeline and the background work, from the state that was found on disk.
 func (e *Engine) start(state stateRecord, oldest store.Revision) {
 	e.queue = newQueue()
-	e.readers = &readers{held: make(map[*snapshot]struct{}), latest: newView(e.db, state.revision)}
+	e.readers = newReaders(newView(e.db, state.revision))
 	e.tail = &tail{last: state.revision, oldest: oldest, limit: e.opts.TailBytes}
 	e.history = &history{e: e, wake: make(chan struct{}, 1)}
 	e.history.oldest.Store(oldest)
@@ -53,6 +53,7 @@ func (e *Engine) start(state stateRecord, oldest store.Revision) {
 	w := &writer{e: e, state: state, overlay: make(map[string]liveRecord)}
 	e.pipeline.Go(func() { w.run(groups) })
 	e.pipeline.Go(func() { e.acknowledge(groups) })
+	go e.readers.retire()
 	e.background.Go(func() { e.history.run(e.stop) })
 	e.background.Go(func() { e.expirer.run(e.stop) })
 }
@@ -66,8 +67,8 @@ func (e *Engine) Get(ctx context.Context, key string) (store.KV, error) {
 	if err != nil {
 		return store.KV{}, err
 	}
-	kv, err := v.kv(key)
-	return kv, errors.Join(err, e.readers.giveBack(v))
+	defer e.readers.giveBack(v)
+	return v.kv(key)
 }
 
 // Revision implements store.Store.
@@ -160,7 +161,8 @@ func (e *Engine) close() error {
 		return errors.Join(failed, e.disk.unlock())
 	}
 	last := e.readers.latest.revision
-	if err := errors.Join(e.readers.close(), e.db.Close()); err != nil {
+	e.readers.close()
+	if err := e.db.Close(); err != nil {
 		return errors.Join(err, e.disk.unlock())
 	}
 	return errors.Join(e.noteRevision(last), e.disk.unlock())

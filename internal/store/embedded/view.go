@@ -17,7 +17,7 @@ import (
 type view struct {
 	snap     *pebble.Snapshot
 	revision store.Revision
-	// refs counts the readers, plus one while the view is the latest. The last one closes snap.
+	// refs counts the readers, plus one while the view is the latest. At 0 snap is to be closed.
 	refs atomic.Int32
 }
 
@@ -25,13 +25,6 @@ func newView(db *pebble.DB, rev store.Revision) *view {
 	v := &view{snap: db.NewSnapshot(), revision: rev}
 	v.refs.Store(1)
 	return v
-}
-
-func (v *view) release() error {
-	if v.refs.Add(-1) == 0 {
-		return v.snap.Close()
-	}
-	return nil
 }
 
 // get returns a record of the view after use has had a look at it; found is false if there is none. The
@@ -84,6 +77,52 @@ type readers struct {
 	empty chan struct{}
 	// held are the snapshots given out and not yet closed.
 	held map[*snapshot]struct{}
+	// unused are the views without readers, for retire to close.
+	unused []*view
+	// used has an element when there may be unused views, and is closed when there will be no more.
+	used chan struct{}
+	// retired is closed when the last view is.
+	retired chan struct{}
+}
+
+func newReaders(latest *view) *readers {
+	return &readers{
+		latest: latest, held: make(map[*snapshot]struct{}), used: make(chan struct{}, 1), retired: make(chan struct{}),
+	}
+}
+
+// retire closes unused views. It is a goroutine of its own because Pebble makes the closing of a snapshot
+// wait for a manifest write that may be under way, which is no reader's and no writer's business.
+func (r *readers) retire() {
+	defer close(r.retired)
+	for range r.used {
+		r.retireAll()
+	}
+	r.retireAll()
+}
+
+func (r *readers) retireAll() {
+	r.mu.Lock()
+	unused := r.unused
+	r.unused = nil
+	r.mu.Unlock()
+	for _, v := range unused {
+		if err := v.snap.Close(); err != nil {
+			panic("closing a snapshot twice: " + err.Error())
+		}
+	}
+}
+
+// release gives a reference to a view up; mu must be held.
+func (r *readers) release(v *view) {
+	if v.refs.Add(-1) > 0 {
+		return
+	}
+	r.unused = append(r.unused, v)
+	select {
+	case r.used <- struct{}{}:
+	default:
+	}
 }
 
 // enter begins a read; leave must follow.
@@ -100,6 +139,10 @@ func (r *readers) enter() error {
 func (r *readers) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.leaveLocked()
+}
+
+func (r *readers) leaveLocked() {
 	r.inside--
 	if r.closed && r.inside == 0 {
 		close(r.empty)
@@ -118,9 +161,11 @@ func (r *readers) acquire() (*view, error) {
 	return r.latest, nil
 }
 
-func (r *readers) giveBack(v *view) error {
-	defer r.leave()
-	return v.release()
+func (r *readers) giveBack(v *view) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.release(v)
+	r.leaveLocked()
 }
 
 // revision of the latest view.
@@ -134,15 +179,11 @@ func (r *readers) revision() (store.Revision, error) {
 }
 
 // install makes v the latest view.
-func (r *readers) install(v *view) error {
+func (r *readers) install(v *view) {
 	r.mu.Lock()
-	old := r.latest
+	defer r.mu.Unlock()
+	r.release(r.latest)
 	r.latest = v
-	r.mu.Unlock()
-	if old == nil {
-		return nil
-	}
-	return old.release()
 }
 
 // snapshot gives out the latest view for as long as its holder wants, or the engine lives.
@@ -158,13 +199,14 @@ func (r *readers) snapshot() (*snapshot, error) {
 	return s, nil
 }
 
-// drop takes the snapshot back; false if that was done before.
-func (r *readers) drop(s *snapshot) bool {
+// drop takes the snapshot back, if that was not done before.
+func (r *readers) drop(s *snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, held := r.held[s]
-	delete(r.held, s)
-	return held
+	if _, held := r.held[s]; held {
+		delete(r.held, s)
+		r.release(s.view)
+	}
 }
 
 // shut lets no more reads in, and returns the snapshots that are still held.
@@ -181,14 +223,17 @@ func (r *readers) shut() (held map[*snapshot]struct{}) {
 }
 
 // close ends reading: it waits for the reads under way and closes all views.
-func (r *readers) close() error {
+func (r *readers) close() {
 	held := r.shut()
 	<-r.empty
-	var errs []error
+	r.mu.Lock()
 	for s := range held {
-		errs = append(errs, s.view.release())
+		r.release(s.view)
 	}
-	return errors.Join(append(errs, r.latest.release())...)
+	r.release(r.latest)
+	close(r.used)
+	r.mu.Unlock()
+	<-r.retired
 }
 
 // snapshot is a view in the hands of a user of the store.
@@ -267,12 +312,6 @@ func liveAt(it *pebble.Iterator) (store.KV, error) {
 
 // Close may be called more than once, and after the engine's.
 func (s *snapshot) Close() error {
-	if s.readers.enter() != nil {
-		return nil
-	}
-	defer s.readers.leave()
-	if !s.readers.drop(s) {
-		return nil
-	}
-	return s.view.release()
+	s.readers.drop(s)
+	return nil
 }
