@@ -125,3 +125,13 @@ func runControllers(ctx context.Context, ids identities, metrics *informer.Metri
 	}
 	return failed
 }
+
+func runScheduler(ctx context.Context, ids identities, metrics *informer.Metrics, log *slog.Logger) error {
+	<-ctx.Done()
+	return nil
+}
+
+func runNodes(ctx context.Context, ids identities, nodes int, metrics *informer.Metrics, log *slog.Logger) error {
+	<-ctx.Done()
+	return nil
+}

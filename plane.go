@@ -293,10 +293,30 @@ func (p *plane) run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	for _, s := range servers {
-		err = errors.Join(err, s.Shutdown(drain))
+		err = errors.Join(err, shutdown(drain, s, p.api))
 	}
 	p.sweep()
 	return errors.Join(err, p.store.Close())
+}
+
+// lastWords is how long answers that were given may take to leave, once no request is under way.
+const lastWords = 100 * time.Millisecond
+
+// shutdown stops a server: no new requests, those under way finish. Connections that clients merely keep
+// open do not hold it up.
+func shutdown(ctx context.Context, s *http.Server, api *apiserver.Server) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		if api.WaitIdle(ctx) == nil {
+			time.AfterFunc(lastWords, cancel)
+		}
+	}()
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return s.Close()
+	}
+	return err
 }
 
 // begin writes what a cluster needs, and starts the parts that work on it.
@@ -308,13 +328,41 @@ func (p *plane) begin(ctx context.Context, parts *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
+	if err := p.writeKubeconfigs(); err != nil {
+		return err
+	}
+	return p.startParts(ctx, parts)
+}
+
+// writeKubeconfigs tells the administrator, and parts that run as processes of their own, how to get here.
+func (p *plane) writeKubeconfigs() error {
+	server := "https://" + net.JoinHostPort(reachable(p.address.Addr()), strconv.Itoa(int(p.address.Port())))
 	if file := p.config.Kubeconfig; file != "" {
-		server := "https://" + net.JoinHostPort(reachable(p.address.Addr()), strconv.Itoa(int(p.address.Port())))
 		if err := p.pki.WriteKubeconfig(file, pki.Kubeconfig{Server: server, Certificate: p.admin}); err != nil {
 			return err
 		}
 	}
-	return p.startParts(ctx, parts)
+	if p.config.DataDir == "" {
+		return nil
+	}
+	for _, part := range []struct {
+		name, user  string
+		certificate func() (*tls.Certificate, error)
+	}{
+		{"controller-manager", controllerManagerUser, p.pki.ControllerManager},
+		{"scheduler", schedulerUser, p.pki.Scheduler},
+		{"kubelet", bootstrap.SimulatedNodesUser, func() (*tls.Certificate, error) { return p.pki.Client("simulated-nodes", bootstrap.SimulatedNodesUser) }},
+	} {
+		certificate, err := part.certificate()
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(p.config.DataDir, part.name+".kubeconfig")
+		if err := p.pki.WriteKubeconfig(file, pki.Kubeconfig{Server: server, User: part.user, Certificate: certificate}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // advertised is where pods can reach a server that listens on an address: nowhere if that is the loopback

@@ -59,6 +59,8 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 	h.Set("Cache-Control", "no-cache, private")
 	rec := &recorder{ResponseWriter: w}
 	begin := time.Now()
+	s.active.Add(1)
+	defer s.active.Done()
 	s.metrics.begin(st.info)
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {

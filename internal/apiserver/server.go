@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,8 @@ type Server struct {
 	// checks are what the health endpoints look at.
 	checks []healthCheck
 
+	// active counts the requests under way.
+	active sync.WaitGroup
 	// draining ends when the server begins to stop: watches end with it.
 	draining context.Context
 	drain    context.CancelFunc
@@ -117,6 +120,21 @@ func (s *Server) HandleStatic(path, media string, data []byte) {
 
 // Drain ends all watches in good order and makes /readyz fail, so that clients go elsewhere.
 func (s *Server) Drain() { s.drain() }
+
+// WaitIdle waits, once the server drains, until no request is under way.
+func (s *Server) WaitIdle(ctx context.Context) error {
+	idle := make(chan struct{})
+	go func() {
+		s.active.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // serve finds who answers the request. It runs inside the filters.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {

@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +25,7 @@ import (
 	roles "github.com/proa-dev/proa/internal/access/authz/bootstrap"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/scheduling"
 )
 
 // Options say what the objects tell.
@@ -52,6 +55,14 @@ func Run(ctx context.Context, t client.Transport, o Options) error {
 	}
 	if err := accessRules(ctx, t); err != nil {
 		return fmt.Errorf("roles and bindings: %w", err)
+	}
+	if err := ensure(ctx, t, client.ClusterRoleBindings, simulatedNodes()); err != nil {
+		return fmt.Errorf("binding of simulated nodes: %w", err)
+	}
+	if err := each(ctx, scheduling.SystemPriorityClasses(), func(ctx context.Context, c schedulingv1.PriorityClass) error {
+		return ensure(ctx, t, client.PriorityClasses, &c)
+	}); err != nil {
+		return fmt.Errorf("priority classes: %w", err)
 	}
 	if err := ensure(ctx, t, client.ConfigMaps, authenticationInfo(o)); err != nil {
 		return fmt.Errorf("authentication information: %w", err)
@@ -120,6 +131,18 @@ func accessRules(ctx context.Context, t client.Transport) error {
 		}
 		return err
 	})
+}
+
+// SimulatedNodesUser is the user that the agent of all simulated nodes acts as. It is no node of the Node
+// authorizer, which knows one node a user, so it has a binding to what all nodes may do.
+const SimulatedNodesUser = "system:simulated-nodes"
+
+func simulatedNodes() *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: SimulatedNodesUser},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:node"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: SimulatedNodesUser}},
+	}
 }
 
 // authenticationInfo tells extension servers whose certificates to trust.

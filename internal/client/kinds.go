@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -29,6 +30,8 @@ var (
 	Deployments         = namespaced[appsv1.Deployment]("apps", "v1", "deployments", "Deployment")
 	ReplicaSets         = namespaced[appsv1.ReplicaSet]("apps", "v1", "replicasets", "ReplicaSet")
 	StatefulSets        = namespaced[appsv1.StatefulSet]("apps", "v1", "statefulsets", "StatefulSet")
+
+	PriorityClasses = cluster[schedulingv1.PriorityClass]("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass")
 
 	CronJobs       = namespaced[batchv1.CronJob]("batch", "v1", "cronjobs", "CronJob")
 	Jobs           = namespaced[batchv1.Job]("batch", "v1", "jobs", "Job")
