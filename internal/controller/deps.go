@@ -11,7 +11,7 @@ import (
 	"github.com/proa-dev/proa/internal/informer"
 )
 
-// Deps is what a controller is made of. All fields are set.
+// Deps is what a controller is made of. All fields are set but where they say otherwise.
 type Deps struct {
 	Client client.Transport // acts as the controller's own user
 	// Informers are shared with the other controllers. They may run already.
@@ -19,6 +19,10 @@ type Deps struct {
 	Events    Events // reports in the controller's name
 	Clock     clock.WithTicker
 	Logger    *slog.Logger
+	// RootCA is the PEM bundle that pods trust the API server by; empty if there is none to publish.
+	RootCA []byte
+	// Tokens signs the token of a service account that a Secret shall hold; nil if none are made.
+	Tokens func(ctx context.Context, account *corev1.ServiceAccount, holder *corev1.Secret) (string, error)
 }
 
 // Events reports what happened to objects, for people to read. It never waits and never fails. A

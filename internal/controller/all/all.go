@@ -8,6 +8,9 @@ import (
 	"github.com/proa-dev/proa/internal/controller/garbage"
 	"github.com/proa-dev/proa/internal/controller/namespace"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
+	"github.com/proa-dev/proa/internal/controller/rootca"
+	"github.com/proa-dev/proa/internal/controller/serviceaccount"
+	"github.com/proa-dev/proa/internal/controller/serviceaccounttoken"
 )
 
 // Entry is one controller.
@@ -30,4 +33,7 @@ var Controllers = []Entry{
 	{Name: "clusterrole-aggregation-controller", Start: clusterroleaggregation.Start},
 	{Name: "garbage-collector-controller", Account: "generic-garbage-collector", Start: garbage.Start},
 	{Name: "namespace-controller", Start: namespace.Start},
+	{Name: "serviceaccount-controller", Account: "service-account-controller", Start: serviceaccount.Start},
+	{Name: "serviceaccount-token-controller", Account: "tokens-controller", Start: serviceaccounttoken.Start},
+	{Name: "root-ca-certificate-publisher-controller", Account: "root-ca-cert-publisher", Start: rootca.Start},
 }
