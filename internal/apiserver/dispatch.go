@@ -5,8 +5,10 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/proa-dev/proa/internal/registry"
@@ -38,7 +40,7 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *req
 // newCall makes a call of a request, or nil if there is no such resource.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestInfo) (*call, error) {
 	rt, ok := s.routes.Load().find(info.groupVersion(), info.resource)
-	if !ok || info.namespace != "" && !rt.res.Namespaced && info.resource != "namespaces" {
+	if !ok || info.hole || info.rest != "" && info.subresource != "proxy" || info.namespace != "" && !rt.res.Namespaced && info.resource != "namespaces" {
 		return nil, nil
 	}
 	c := &call{
@@ -54,6 +56,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	}
 	if !c.allows(c.verb) {
 		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	}
+	if c.name != "" {
+		if texts := path.IsValidPathSegmentName(c.name); len(texts) > 0 {
+			return nil, badRequest("Name parameter invalid: %q: %s", c.name, strings.Join(texts, ";"))
+		}
 	}
 	if rt.version.Deprecated != "" {
 		c.warn(rt.version.Deprecated)
@@ -85,6 +92,9 @@ func (c *call) action() *registry.Action {
 var subresourceVerbs = []string{"get", "patch", "update"}
 
 func (c *call) allows(verb string) bool {
+	if !c.fitsPath(verb) {
+		return false
+	}
 	if c.subresource == "" {
 		if c.typ.Namespaced && c.namespace == "" && verb != "list" && verb != "watch" && c.typ.Has("get") {
 			return false
@@ -98,6 +108,18 @@ func (c *call) allows(verb string) bool {
 		return slices.Contains(a.Verbs, verb)
 	}
 	return slices.Contains(subresourceVerbs, verb)
+}
+
+// fitsPath tells whether the verb is one for what the path names: a collection or an object.
+func (c *call) fitsPath(verb string) bool {
+	switch verb {
+	case "get", "update", "patch", "delete":
+		return c.name != ""
+	case "create":
+		return c.name == "" || c.subresource != ""
+	default:
+		return true
+	}
 }
 
 // readBody reads the body of a write, bounded.

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,6 +21,8 @@ type requestInfo struct {
 	rest string
 	// prefixWatch tells of the deprecated /watch/ paths.
 	prefixWatch bool
+	// hole tells of an empty part within the path, which leads nowhere.
+	hole bool
 }
 
 func (i *requestInfo) groupVersion() schema.GroupVersion {
@@ -54,10 +57,12 @@ func parseRequest(r *http.Request) *requestInfo {
 func (i *requestInfo) parseObjectPath(parts []string) {
 	if parts[0] == "namespaces" && len(parts) > 1 {
 		i.namespace = parts[1]
+		i.hole = i.namespace == ""
 		if len(parts) > 2 && !namespaceViews[parts[2]] {
 			parts = parts[2:]
 		}
 	}
+	i.hole = i.hole || slices.Contains(parts[:min(len(parts), 3)], "")
 	i.resource = parts[0]
 	if len(parts) > 1 {
 		i.name = parts[1]

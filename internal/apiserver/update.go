@@ -221,6 +221,7 @@ func (c *call) checkPreconditions(o registry.Object, t target) error {
 				field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update"),
 			})
 		}
+		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
 	default:
 		if rv != strconv.FormatInt(t.revision, 10) {
 			return c.conflict(modified)
