@@ -68,6 +68,9 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 		patchType: r.PatchType, warn: func(string) {},
 	}
 	c.list.Watch = r.Verb == "watch"
+	if c.verb == "create" && c.subresource == "" {
+		c.name = "" // that of a new object is in the object
+	}
 	if r.Object != nil {
 		c.body.object = r.Object
 	} else {

@@ -199,4 +199,3 @@ func (r *reply) revision(t testing.TB) string {
 	rv, _ := r.at(t, ".metadata.resourceVersion").(string)
 	return rv
 }
-

@@ -65,7 +65,7 @@ func pathOf(r *client.Request) []string {
 		path = append(path, "namespaces", r.Namespace)
 	}
 	path = append(path, r.Resource.Resource)
-	if r.Name != "" {
+	if r.Name != "" && (r.Verb != "create" || r.Subresource != "") {
 		path = append(path, r.Name)
 	}
 	if r.Subresource != "" {
