@@ -5,6 +5,8 @@ import (
 	"github.com/proa-dev/proa/internal/controller"
 	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
 	"github.com/proa-dev/proa/internal/controller/deployment"
+	"github.com/proa-dev/proa/internal/controller/endpoints"
+	"github.com/proa-dev/proa/internal/controller/endpointslice"
 	"github.com/proa-dev/proa/internal/controller/garbage"
 	"github.com/proa-dev/proa/internal/controller/namespace"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
@@ -27,6 +29,8 @@ type Entry struct {
 
 // Controllers are all of them. They start in this order.
 var Controllers = []Entry{
+	{Name: "endpoints-controller", Account: "endpoint-controller", Component: "endpoint-controller", Start: endpoints.New},
+	{Name: "endpointslice-controller", Component: "endpoint-slice-controller", Start: endpointslice.New},
 	{Name: "deployment-controller", Start: deployment.New},
 	{Name: "replicaset-controller", Start: replicaset.New},
 	{Name: "replicationcontroller-controller", Account: "replication-controller", Component: "replication-controller", Start: replicaset.NewForReplicationControllers},
