@@ -115,13 +115,13 @@ func accessRules(ctx context.Context, t client.Transport) error {
 	}
 	return each(ctx, steps, func(ctx context.Context, s roles.Step) error {
 		r := &client.Request{
-			Verb: "create", Resource: s.Resource, Namespace: s.Object.GetNamespace(), Name: s.Object.GetName(), Object: s.Object,
+			Verb: "create", Resource: s.Resource, Namespace: s.Object.GetNamespace(), Object: s.Object,
 		}
 		switch s.Action {
 		case roles.Update:
-			r.Verb = "update"
+			r.Verb, r.Name = "update", s.Object.GetName()
 		case roles.Recreate:
-			if _, err := t.Do(ctx, &client.Request{Verb: "delete", Resource: s.Resource, Namespace: r.Namespace, Name: r.Name}); err != nil && !apierrors.IsNotFound(err) {
+			if _, err := t.Do(ctx, &client.Request{Verb: "delete", Resource: s.Resource, Namespace: r.Namespace, Name: s.Object.GetName()}); err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
 		}
