@@ -31,7 +31,7 @@ func decode(r *client.Request, mediaType string, body []byte) (*client.Response,
 		return decodeListProtobuf(body, r.New)
 	case r.Verb == "list":
 		return decodeListJSON(body, r.New)
-	case r.Verb == "delete" && statusOf(mediaType, body) != nil:
+	case (r.Verb == "delete" || r.Subresource != "") && statusOf(mediaType, body) != nil:
 		return &client.Response{}, nil
 	}
 	o, err := decodeObject(mediaType, body, r.New)
