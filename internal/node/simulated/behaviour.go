@@ -37,7 +37,8 @@ const (
 type behaviour struct {
 	startAfter, stopAfter time.Duration
 	runFor                time.Duration // negative is forever
-	exitCode              int32
+	exitCode              int32         // when it ends by itself
+	stopCode              int32         // when it is told to end, and does
 }
 
 const forever time.Duration = -1
@@ -45,8 +46,9 @@ const forever time.Duration = -1
 func behaviourOf(p *corev1.Pod, name string, o Options) (behaviour, error) {
 	b := behaviour{startAfter: o.StartAfter, runFor: forever}
 	c, regular := sortOf(p, name)
+	task := regular && p.Spec.RestartPolicy != corev1.RestartPolicyAlways && p.Spec.RestartPolicy != ""
 	switch {
-	case regular && p.Spec.RestartPolicy != corev1.RestartPolicyAlways && p.Spec.RestartPolicy != "":
+	case task:
 		b.runFor = o.RunFor
 	case c != nil && !regular && !sidecar(c):
 		b.runFor = 0
@@ -54,12 +56,15 @@ func behaviourOf(p *corev1.Pod, name string, o Options) (behaviour, error) {
 	r := reader{pod: p, name: name, shared: regular}
 	b.startAfter = r.duration(AnnotationStartAfter, b.startAfter)
 	b.stopAfter = r.duration(AnnotationStopAfter, b.stopAfter)
-	if v, _ := r.value(AnnotationRunFor); v == Forever {
+	if v, ok := r.value(AnnotationRunFor); ok && v == Forever {
 		b.runFor = forever
 	} else {
 		b.runFor = r.duration(AnnotationRunFor, b.runFor)
 	}
 	b.exitCode = r.code(AnnotationExitCode, 0)
+	if task || b.runFor != forever {
+		b.stopCode = exitInterrupted // a task that is stopped was not done
+	}
 	if c != nil && c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil {
 		b.stopAfter += time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
 	}

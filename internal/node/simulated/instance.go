@@ -47,18 +47,15 @@ func (c *instance) status(now time.Time) container.Status {
 }
 
 // stop tells the container to end, and tells whether that changed anything.
-func (c *instance) stop(now time.Time, takes, grace time.Duration) bool {
+func (c *instance) stop(now time.Time, b behaviour, grace time.Duration) bool {
 	if s := c.status(now); s.State == container.Exited {
 		return false
 	}
 	if by := now.Add(grace); c.stopBy.IsZero() || by.Before(c.stopBy) {
 		c.stopBy = by
 	}
-	end, code := now.Add(takes), int32(0)
-	if !c.endsAt.IsZero() {
-		code = exitInterrupted // it had a task, and did not come to its end
-	}
-	if takes > grace {
+	end, code := now.Add(b.stopAfter), b.stopCode
+	if b.stopAfter > grace {
 		end, code = now.Add(grace), exitKilled
 	}
 	if !c.endsAt.IsZero() && !end.Before(c.endsAt) {

@@ -148,7 +148,7 @@ func (r *Runtime) Stop(_ context.Context, p *corev1.Pod, name string, grace time
 		return nil
 	}
 	now := time.Now()
-	if c := s.find(name); c != nil && c.stop(now, b.stopAfter, grace) {
+	if c := s.find(name); c != nil && c.stop(now, b, grace) {
 		r.arm(s, c, now)
 	}
 	return nil
@@ -168,6 +168,13 @@ func (r *Runtime) Remove(_ context.Context, uid types.UID) error {
 	r.addresses.release(s.ip)
 	delete(r.pods, uid)
 	return nil
+}
+
+// Len is how many pods there are.
+func (r *Runtime) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pods)
 }
 
 // arm sees to it that the agent looks when the container changes next.
