@@ -77,6 +77,7 @@ var sharing = map[string]share{
 
 // defaults of fields whose schema says more than the zero value of a required field.
 var defaults = map[string]any{
+	"autoscaling.ScaleSpec.replicas":                              0,
 	"certificates.PodCertificateRequestSpec.maxExpirationSeconds": 86400,
 	"core.AzureDiskVolumeSource.cachingMode":                      "ReadWrite",
 	"core.AzureDiskVolumeSource.fsType":                           "ext4",
