@@ -231,15 +231,22 @@ func writeCompressed(w io.Writer, parts [][]byte) error {
 func acceptsGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if name == "gzip" && !strings.Contains(strings.ReplaceAll(params, " ", ""), "q=0") {
-			return true
+		if name != "gzip" {
+			continue
 		}
+		_, weight, weighted := strings.Cut(strings.ReplaceAll(params, " ", ""), "q=")
+		q, err := strconv.ParseFloat(weight, 64)
+		return !weighted || err != nil || q > 0
 	}
 	return false
 }
 
-// writeError sends an error as a Status. It must be the first thing written.
+// writeError sends an error as a Status, unless an answer has begun: there is no room for it then.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if rec, ok := w.(*recorder); ok && rec.code != 0 {
+		s.log.Debug("an answer broke off", "path", r.URL.Path, "err", err)
+		return
+	}
 	status := statusOf(err)
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))

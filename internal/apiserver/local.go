@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/proa-dev/proa/internal/access"
-	"github.com/proa-dev/proa/internal/cache"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/registry"
 )
@@ -163,8 +162,9 @@ func localError(err error) error {
 
 // Watch implements client.Transport.
 func (l *local) Watch(ctx context.Context, r *client.Request) (client.Stream, error) {
-	r.Verb = "watch"
-	c, err := l.call(ctx, r)
+	asked := *r
+	asked.Verb = "watch"
+	c, err := l.call(ctx, &asked)
 	if err != nil {
 		return nil, localError(err)
 	}
@@ -172,28 +172,22 @@ func (l *local) Watch(ctx context.Context, r *client.Request) (client.Stream, er
 	if err != nil {
 		return nil, localError(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.watchTimeout())
-	context.AfterFunc(l.server.draining, cancel)
 	w, err := l.server.openWatch(ctx, c, sel)
 	if err != nil {
-		cancel()
 		return nil, localError(err)
 	}
-	return &localStream{watcher: w, ctx: ctx, cancel: cancel, convert: converter(c, r)}, nil
+	return &localStream{watcher: w, convert: converter(c, r)}, nil
 }
 
 // localStream is a watch in this process.
 type localStream struct {
 	*watcher
-	ctx     context.Context
-	cancel  context.CancelFunc
 	convert func(registry.Object) (client.Object, error)
 }
 
-// Next implements client.Stream. A bookmark ends the initial
-// events.
+// Next implements client.Stream.
 func (s *localStream) Next() ([]client.Event, error) {
-	b, err := s.watcher.Next(s.ctx)
+	b, due, err := s.watcher.next()
 	if err != nil {
 		if s.ctx.Err() != nil {
 			return nil, io.EOF
@@ -212,24 +206,29 @@ func (s *localStream) Next() ([]client.Event, error) {
 		}
 		events = append(events, client.Event{Type: eventNames[e.Type], Object: v})
 	}
-	if b.InitialDone && s.initialEnd {
-		events = append(events, s.mark(b))
+	if ended := b.InitialDone && s.initialEnd; ended || due {
+		mark, err := s.mark(b.Reached, ended)
+		if err != nil {
+			return nil, localError(err)
+		}
+		events = append(events, mark)
 	}
 	return events, nil
 }
 
-func (s *localStream) mark(b cache.Batch) client.Event {
-	o := s.call.version.New()
-	o.SetResourceVersion(strconv.FormatInt(b.Reached, 10))
-	o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
-	return client.Event{Type: watch.Bookmark, Object: o}
+// mark is a bookmark.
+func (s *localStream) mark(reached int64, initialEnd bool) (client.Event, error) {
+	o := s.call.typ.Hub.New()
+	o.SetResourceVersion(strconv.FormatInt(reached, 10))
+	if initialEnd {
+		o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	v, err := s.convert(o)
+	return client.Event{Type: watch.Bookmark, Object: v}, err
 }
 
 // Stop implements client.Stream.
-func (s *localStream) Stop() {
-	s.cancel()
-	s.watcher.Stop()
-}
+func (s *localStream) Stop() { s.close() }
 
 // Discover implements client.Transport.
 func (l *local) Discover(context.Context) ([]metav1.APIResourceList, error) {

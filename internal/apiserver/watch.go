@@ -37,17 +37,48 @@ var eventNames = map[cache.EventType]watch.EventType{
 type watcher struct {
 	*cache.Watcher
 	call *call
+	// ctx ends with the client's request, the watch's time, or the server.
+	ctx context.Context
+	end func()
 	// bookmarks tells whether the client wants any; initialEnd, whether it waits for the one that ends
 	// the initial events.
 	bookmarks, initialEnd bool
+	// idle ends when the next bookmark is due.
+	idle    context.Context
+	endIdle context.CancelFunc
 }
 
 // openWatch begins a watch. Errors beyond parsing are reported within the stream, by the caller.
 func (s *Server) openWatch(ctx context.Context, c *call, sel *selection) (*watcher, error) {
+	o, err := s.watchOptions(ctx, c, sel)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.watchTimeout())
+	undrain := context.AfterFunc(s.draining, cancel)
+	end := func() {
+		undrain()
+		cancel()
+	}
+	cw, err := c.res.table.Watch(ctx, o)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	initial := c.list.SendInitialEvents
+	w := &watcher{
+		Watcher: cw, call: c, ctx: ctx, end: end, bookmarks: c.list.AllowWatchBookmarks,
+		initialEnd: c.list.AllowWatchBookmarks && initial != nil && *initial,
+	}
+	w.beginIdle()
+	return w, nil
+}
+
+func (s *Server) watchOptions(ctx context.Context, c *call, sel *selection) (cache.WatchOptions, error) {
 	o := cache.WatchOptions{Selector: sel.Selector}
 	revision, err := parseRevision(c.list.ResourceVersion)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	initial := c.list.SendInitialEvents
 	switch {
@@ -56,20 +87,38 @@ func (s *Server) openWatch(ctx context.Context, c *call, sel *selection) (*watch
 		o.At = initialAt(c.list.ResourceVersion, revision, initial != nil)
 	case revision == 0:
 		// sendInitialEvents=false without a revision: whatever happens from now on.
-		if o.After, err = s.store.Revision(ctx); err != nil {
-			return nil, err
-		}
+		o.After, err = s.store.Revision(ctx)
 	default:
 		o.After = revision
 	}
-	w, err := c.res.table.Watch(ctx, o)
-	if err != nil {
-		return nil, err
+	return o, err
+}
+
+// next waits for events, or for the time of a bookmark: due then, and the batch has none.
+func (w *watcher) next() (b cache.Batch, due bool, err error) {
+	for {
+		b, err = w.Watcher.Next(w.idle)
+		if err == nil || w.ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return b, false, err
+		}
+		w.endIdle()
+		w.beginIdle()
+		if reached := w.Reached(); w.bookmarks && reached > 0 {
+			return cache.Batch{Reached: reached}, true, nil
+		}
 	}
-	return &watcher{
-		Watcher: w, call: c, bookmarks: c.list.AllowWatchBookmarks,
-		initialEnd: c.list.AllowWatchBookmarks && initial != nil && *initial,
-	}, nil
+}
+
+// beginIdle sets the time of the next bookmark.
+func (w *watcher) beginIdle() {
+	deadline, _ := w.ctx.Deadline()
+	w.idle, w.endIdle = context.WithDeadline(w.ctx, nextBookmark(time.Now(), deadline))
+}
+
+func (w *watcher) close() {
+	w.endIdle()
+	w.end()
+	w.Watcher.Stop()
 }
 
 // initialAt is how fresh the initial events must be. A watch of the old kind, which did not ask for them,
@@ -85,7 +134,7 @@ func initialAt(rv string, revision int64, asked bool) cache.At {
 	}
 }
 
-// timeout is how long a watch lasts.
+// watchTimeout is how long a watch lasts.
 func (c *call) watchTimeout() time.Duration {
 	if t := c.list.TimeoutSeconds; t != nil && *t > 0 {
 		return time.Duration(*t) * time.Second
@@ -103,20 +152,26 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) err
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), c.watchTimeout())
-	defer cancel()
-	stop := context.AfterFunc(s.draining, cancel)
-	defer stop()
-	out, err := newWatchStream(w, r, c, f)
+	if _, err := parseRevision(c.list.ResourceVersion); err != nil {
+		return err
+	}
+	policy, err := includeObject(r)
 	if err != nil {
 		return err
 	}
-	wr, err := s.openWatch(ctx, c, sel)
-	if err != nil {
-		return out.fail(err)
+	// The watch begins before its headers go out: what happens once a client has these is in it.
+	wr, werr := s.openWatch(r.Context(), c, sel)
+	if werr == nil {
+		defer wr.close()
 	}
-	defer wr.Stop()
-	return out.run(ctx, wr)
+	out, err := newWatchStream(w, c, f, policy)
+	switch {
+	case err != nil:
+		return err
+	case werr != nil:
+		return out.fail(werr)
+	}
+	return out.run(wr)
 }
 
 // watchStream frames events for one client.
@@ -130,11 +185,7 @@ type watchStream struct {
 	tableSent bool
 }
 
-func newWatchStream(w http.ResponseWriter, r *http.Request, c *call, f format) (*watchStream, error) {
-	policy, err := includeObject(r)
-	if err != nil {
-		return nil, err
-	}
+func newWatchStream(w http.ResponseWriter, c *call, f format, policy metav1.IncludeObjectPolicy) (*watchStream, error) {
 	media := f.media
 	if media == mediaProtobuf {
 		media += ";stream=watch"
@@ -149,30 +200,20 @@ func newWatchStream(w http.ResponseWriter, r *http.Request, c *call, f format) (
 }
 
 // run pulls events until the watch ends. Each batch is written with one flush.
-func (st *watchStream) run(ctx context.Context, w *watcher) error {
-	deadline, _ := ctx.Deadline()
-	next := nextBookmark(time.Now(), deadline)
+func (st *watchStream) run(w *watcher) error {
 	for {
-		wait, cancel := context.WithDeadline(ctx, next)
-		batch, err := w.Next(wait)
-		cancel()
+		batch, due, err := w.next()
 		switch {
-		case err == nil:
-		case ctx.Err() != nil:
+		case err != nil && w.ctx.Err() != nil:
 			return nil
-		case errors.Is(err, context.DeadlineExceeded):
-			next = nextBookmark(time.Now(), deadline)
-			if !w.bookmarks {
-				continue
-			}
-			if err := st.bookmark(w.Reached(), false); err != nil {
-				return err
-			}
-			continue
-		default:
+		case err != nil:
 			return st.fail(err)
+		case due:
+			err = st.bookmark(batch.Reached, false)
+		default:
+			err = st.batch(w, batch)
 		}
-		if err := st.batch(w, batch); err != nil {
+		if err != nil {
 			return err
 		}
 	}
