@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/proa-dev/proa/internal/controller"
 	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
+	"github.com/proa-dev/proa/internal/controller/daemonset"
 	"github.com/proa-dev/proa/internal/controller/deployment"
 	"github.com/proa-dev/proa/internal/controller/endpoints"
 	"github.com/proa-dev/proa/internal/controller/endpointslice"
@@ -29,6 +30,7 @@ type Entry struct {
 
 // Controllers are all of them. They start in this order.
 var Controllers = []Entry{
+	{Name: "daemonset-controller", Account: "daemon-set-controller", Start: daemonset.New},
 	{Name: "endpoints-controller", Account: "endpoint-controller", Component: "endpoint-controller", Start: endpoints.New},
 	{Name: "endpointslice-controller", Component: "endpoint-slice-controller", Start: endpointslice.New},
 	{Name: "deployment-controller", Start: deployment.New},

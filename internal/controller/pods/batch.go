@@ -5,18 +5,22 @@ import "sync"
 // Burst is how many pods a loop creates or deletes for one object before it looks at what became of them.
 const Burst = 500
 
-// SlowStart calls f n times, once in parallel, then twice, four times and so on, and stops after a batch in
-// which a call failed: what fails for one pod, such as a quota, would fail for all. It returns how many
-// calls succeeded, and the first error.
+// SlowStart is SlowStartEach for calls that are all alike.
 func SlowStart(n int, f func() error) (done int, err error) {
-	for batch := 1; n > 0; batch *= 2 {
-		batch = min(batch, n)
-		failed, first := parallel(batch, func(int) error { return f() })
+	return SlowStartEach(n, func(int) error { return f() })
+}
+
+// SlowStartEach calls f with each number below n, once in parallel, then twice, four times and so on, and
+// stops after a batch in which a call failed: what fails for one pod, such as a quota, would fail for all.
+// It returns how many calls succeeded, and the first error.
+func SlowStartEach(n int, f func(n int) error) (done int, err error) {
+	for from, batch := 0, 1; from < n; from, batch = from+batch, batch*2 {
+		batch = min(batch, n-from)
+		failed, first := parallel(batch, func(i int) error { return f(from + i) })
 		done += batch - failed
 		if first != nil {
 			return done, first
 		}
-		n -= batch
 	}
 	return done, nil
 }

@@ -116,12 +116,19 @@ func TestSlowStart(t *testing.T) {
 		{500, 0, 0, 1}, {500, 2, 2, 3}, {500, 10, 10, 15}, {8, 7, 7, 8},
 	} {
 		var calls atomic.Int32
-		done, err := SlowStart(c.n, func() error {
+		seen := make([]atomic.Int32, c.n)
+		done, err := SlowStartEach(c.n, func(n int) error {
+			seen[n].Add(1)
 			if int(calls.Add(1)) > c.limit {
 				return boom
 			}
 			return nil
 		})
+		for n := range seen {
+			if seen[n].Load() > 1 {
+				t.Errorf("called with %d twice", n)
+			}
+		}
 		if done != c.done || int(calls.Load()) != c.calls || (err != nil) != (c.done < c.n) {
 			t.Errorf("%d with a limit of %d: %d done in %d calls (%v), want %d in %d", c.n, c.limit, done, calls.Load(), err, c.done, c.calls)
 		}

@@ -4,14 +4,12 @@ package replicaset
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/proa-dev/proa/internal/client"
@@ -23,21 +21,22 @@ import (
 )
 
 type loop[T any] struct {
-	kind   kind[T]
-	client client.Transport
-	events controller.Events
-	clock  clock.PassiveClock
-	sets   *informer.Informer[T]
-	pods   *informer.Informer[corev1.Pod]
-	expect expect.Expectations
-	loop   *controller.Loop
+	kind    kind[T]
+	client  client.Transport
+	clock   clock.PassiveClock
+	sets    *informer.Informer[T]
+	pods    *informer.Informer[corev1.Pod]
+	expect  expect.Expectations
+	control pods.Control
+	loop    *controller.Loop
 }
 
 func newLoop[T any](d controller.Deps, k kind[T]) *loop[T] {
 	l := &loop[T]{
-		kind: k, client: d.Client, events: d.Events, clock: d.Clock,
+		kind: k, client: d.Client, clock: d.Clock,
 		sets: informer.For(d.Informers, k.Kind), pods: informer.For(d.Informers, client.Pods),
 	}
+	l.control = pods.Control{Client: d.Client, Events: d.Events, Expect: &l.expect}
 	owned.Index(l.sets)
 	owned.Index(l.pods)
 	l.loop = &controller.Loop{
@@ -74,7 +73,7 @@ func (l *loop[T]) sync(ctx context.Context, k controller.Key) (time.Duration, er
 	var failure error
 	if seenAll && v.GetDeletionTimestamp() == nil {
 		p := decide(v, active, func() map[string]int { return l.neighbors(v) }, now)
-		failure = l.act(ctx, k, set, v, p)
+		failure = l.act(ctx, set, v, p)
 	}
 	status := statusOf(v, active, terminating, failure, now)
 	if !l.kind.terminating {
@@ -133,64 +132,12 @@ func (l *loop[T]) neighbors(v *view) map[string]int {
 	return on
 }
 
-func (l *loop[T]) act(ctx context.Context, k controller.Key, set *T, v *view, p plan) error {
-	switch {
-	case p.create > 0:
-		return l.create(ctx, k, set, v, p.create)
-	case len(p.delete) > 0:
-		return l.delete(ctx, k, v, p.delete)
+func (l *loop[T]) act(ctx context.Context, set *T, v *view, p plan) error {
+	if p.create == 0 {
+		return l.control.Delete(ctx, v.Object, p.delete)
 	}
-	return nil
-}
-
-func (l *loop[T]) create(ctx context.Context, k controller.Key, set *T, v *view, n int) error {
-	if len(v.template.Labels) == 0 {
-		return pods.ErrNoLabels
-	}
-	about := client.ReferenceTo(v.Object)
 	pod := pods.New(v.template, v, owned.RefTo(set, l.kind.Kind))
-	l.expect.ExpectCreations(k, n)
-	done, err := pods.SlowStart(n, func() error {
-		created, err := client.Pods.Create(ctx, l.client, pod)
-		switch {
-		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-			return nil // nor will any other be created; what is expected stays so, and keeps the loop quiet
-		case err != nil:
-			l.events.EventFor(about, corev1.EventTypeWarning, "FailedCreate", fmt.Sprintf("Error creating: %v", err))
-			return err
-		}
-		l.events.EventFor(about, corev1.EventTypeNormal, "SuccessfulCreate", "Created pod: "+created.Name)
-		return nil
-	})
-	for range n - done {
-		l.expect.CreationObserved(k)
-	}
-	return err
-}
-
-func (l *loop[T]) delete(ctx context.Context, k controller.Key, v *view, extra []*corev1.Pod) error {
-	about := client.ReferenceTo(v.Object)
-	uids := make([]types.UID, len(extra))
-	for n, p := range extra {
-		uids[n] = p.UID
-	}
-	l.expect.ExpectDeletions(k, uids...)
-	return pods.Each(extra, func(p *corev1.Pod) error {
-		uid := p.UID
-		err := client.Pods.Delete(ctx, l.client, p.Namespace, p.Name,
-			metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-		switch {
-		case err == nil:
-			l.events.EventFor(about, corev1.EventTypeNormal, "SuccessfulDelete", "Deleted pod: "+p.Name)
-			return nil
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone, or another by its name is there
-			l.expect.DeletionObserved(k, p.UID)
-			return nil
-		}
-		l.expect.DeletionObserved(k, p.UID)
-		l.events.EventFor(about, corev1.EventTypeWarning, "FailedDelete", fmt.Sprintf("Error deleting: %v", err))
-		return fmt.Errorf("unable to delete pods: %w", err)
-	})
+	return l.control.Create(ctx, v.Object, p.create, func(int) *corev1.Pod { return pod })
 }
 
 func ignoreGone(err error) error {
