@@ -89,7 +89,7 @@ type Store interface {
 	// A failed precondition is a *ConflictError and changes nothing. ErrNoSpace and other I/O errors
 	// mean that nothing was acknowledged; reads go on. A context that ends while the commit is under
 	// way gives the context's error, and the commit may or may not have happened.
-	// No two ops of one commit name the same key.
+	// A commit has an op at least, and no two that name the same key.
 	Commit(ctx context.Context, ops ...Op) (Revision, error)
 
 	// Get returns the key's present value, or ErrNotFound. It sees every commit that was acknowledged
@@ -136,8 +136,8 @@ type Snapshot interface {
 
 // Stream hands out events in order.
 type Stream interface {
-	// Next waits for events and returns all that are ready, at least one: whole commits, never part of
-	// one. After the context ends, the store closes or the reader falls out of the window it returns an
+	// Next waits for events and returns those that are ready, at least one: whole commits, never part of
+	// one. A reader that is far behind gets them in several calls. After the context ends, the store closes or the reader falls out of the window it returns an
 	// error (the context's, ErrClosed, ErrCompacted) and goes on returning it.
 	Next(ctx context.Context) ([]Event, error)
 	// Reached is a revision up to which Next has returned all events; it may run ahead of the last

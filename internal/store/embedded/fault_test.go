@@ -218,6 +218,30 @@ func TestCloseWhileFull(t *testing.T) {
 	l.check(t, again, []int64{l.acked[0].Load()}, l.revision.Load())
 }
 
+// TestNoSpaceInSync has a sync fail for want of room, as it does where room is allotted late. What it was to
+// write may be gone, so it must not be tried again as a write is.
+func TestNoSpaceInSync(t *testing.T) {
+	var full atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSyncData && full.CompareAndSwap(true, false) {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	e, err := Open(Options{Dir: "/store", FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	full.Store(true)
+	if rev, err := e.Commit(context.Background(), store.Op{Key: "a", Value: []byte("1")}); err == nil {
+		t.Fatalf("commit %d was acknowledged", rev)
+	}
+	if e.Failure() == nil {
+		t.Fatal("the engine says that it is well")
+	}
+}
+
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for range 20_000 {

@@ -134,6 +134,42 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestDamageAtTheLogsEnd flips a bit of the last commit in the log. To Pebble that is where a crash tore
+// the log; after an orderly end it is a lost commit and must be noticed.
+func TestDamageAtTheLogsEnd(t *testing.T) {
+	dir := t.TempDir()
+	e, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"first", "the last value"} {
+		mustCommit(t, e, store.Op{Key: "a", Value: []byte(value), Expect: store.AnyRevision})
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damaged := false
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	for _, path := range logs {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.LastIndex(string(data), "the last value"); i >= 0 {
+			data[i] ^= 1
+			writeFile(t, path, string(data))
+			damaged = true
+		}
+	}
+	if !damaged {
+		t.Fatal("the value is in no log")
+	}
+	if e, err := Open(Options{Dir: dir}); !errors.Is(err, store.ErrCorrupt) {
+		rev, _ := e.Revision(context.Background())
+		t.Fatalf("opened at revision %d: %v", rev, err)
+	}
+}
+
 // damageOne flips one bit within the used part of one file.
 func damageOne(t *testing.T, dir string, r *rand.Rand) string {
 	t.Helper()
