@@ -9,6 +9,7 @@ import (
 	"github.com/proa-dev/proa/internal/controller/endpoints"
 	"github.com/proa-dev/proa/internal/controller/endpointslice"
 	"github.com/proa-dev/proa/internal/controller/garbage"
+	"github.com/proa-dev/proa/internal/controller/job"
 	"github.com/proa-dev/proa/internal/controller/namespace"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
 	"github.com/proa-dev/proa/internal/controller/rootca"
@@ -42,4 +43,5 @@ var Controllers = []Entry{
 	{Name: "serviceaccount-controller", Account: "service-account-controller", Start: serviceaccount.Start},
 	{Name: "serviceaccount-token-controller", Account: "tokens-controller", Start: serviceaccounttoken.Start},
 	{Name: "root-ca-certificate-publisher-controller", Account: "root-ca-cert-publisher", Start: rootca.Start},
+	{Name: "job-controller", Start: job.Start},
 }

@@ -2,6 +2,7 @@ package owned
 
 import (
 	"maps"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,8 @@ type Follower[T, O any] struct {
 	Match func(owner *O, orphan *T) bool
 	// Expect learns of creations and deletions; nil if the loop expects none.
 	Expect *expect.Expectations
+	// Delay gathers what happens within it into one look.
+	Delay time.Duration
 }
 
 // Handler is for the informer of the objects.
@@ -38,7 +41,7 @@ func (f *Follower[T, O]) added(o *T, _ bool) {
 		if f.Expect != nil {
 			f.Expect.CreationObserved(k)
 		}
-		f.Loop.Add(k)
+		f.Loop.AddAfter(k, f.Delay)
 		return
 	}
 	f.orphan(o)
@@ -53,10 +56,10 @@ func (f *Follower[T, O]) updated(old, new *T) {
 	k, ok := f.owner(after)
 	was, had := f.owner(before)
 	if had && was != k {
-		f.Loop.Add(was)
+		f.Loop.AddAfter(was, f.Delay)
 	}
 	if ok {
-		f.Loop.Add(k)
+		f.Loop.AddAfter(k, f.Delay)
 		return
 	}
 	freed := !equality.Semantic.DeepEqual(metav1.GetControllerOfNoCopy(before), metav1.GetControllerOfNoCopy(after))
@@ -73,7 +76,7 @@ func (f *Follower[T, O]) deleted(o *T) {
 	if f.Expect != nil {
 		f.Expect.DeletionObserved(k, object(o).GetUID())
 	}
-	f.Loop.Add(k)
+	f.Loop.AddAfter(k, f.Delay)
 }
 
 // owner is the key of an object's controller if that exists. An owner of the same name that is not it does not
@@ -93,7 +96,7 @@ func (f *Follower[T, O]) orphan(o *T) {
 	}
 	for _, owner := range f.Owners.InNamespace(object(o).GetNamespace()) {
 		if f.Match(owner, o) {
-			f.Loop.Add(informer.KeyOf(object(owner)))
+			f.Loop.AddAfter(informer.KeyOf(object(owner)), f.Delay)
 		}
 	}
 }
