@@ -38,7 +38,7 @@ func queryOf(t reflect.Type, except ...string) []Parameter {
 	var query []Parameter
 	doc := texts{}
 	for _, f := range shape.Of(t).Fields {
-		if f.Name == "kind" || f.Name == "apiVersion" || contains(except, f.Name) {
+		if f.Name == "kind" || f.Name == "apiVersion" || slices.Contains(except, f.Name) {
 			continue
 		}
 		query = append(query, Parameter{In: "query", Name: f.Name, Type: queryType(f.Value), Description: doc.of(owner(t, f.Index))[f.Name]})
@@ -69,5 +69,3 @@ var pretty = Parameter{In: "query", Name: "pretty", Type: "string", Description:
 func inPath(name, description string) Parameter {
 	return Parameter{In: "path", Name: name, Type: "string", Description: description, Required: true}
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }

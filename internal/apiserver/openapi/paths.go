@@ -1,10 +1,9 @@
 package openapi
 
 import (
+	"reflect"
 	"slices"
 	"strings"
-
-	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,11 +34,10 @@ type builder struct {
 
 func newBuilder(doc *Document, schemas *Schemas, verbs *parameters, gv schema.GroupVersion) *builder {
 	group := camelGroup(gv.Group)
-	b := &builder{
+	return &builder{
 		doc: doc, schemas: schemas, verbs: verbs, gv: gv, prefix: "/" + pathOf(gv),
 		camel: group + capital(gv.Version), tag: strings.ToLower(group[:1]) + group[1:] + "_" + gv.Version,
 	}
-	return b
 }
 
 // pathOf is where a group and version is served: "api/v1", "apis/apps/v1".
@@ -71,7 +69,7 @@ func capital(s string) string {
 
 // resource adds the paths of a resource.
 func (b *builder) resource(r *Resource) {
-	u := &unit{builder: b, Resource: r, object: ref(r.Define(b.schemas)), scope: ""}
+	u := &unit{builder: b, Resource: r, object: ref(r.Define(b.schemas))}
 	u.media = []string{jsonMedia, yamlMedia, protobufMedia}
 	if r.Tree {
 		u.media = u.media[:2]

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"reflect"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -50,4 +51,4 @@ func GoKind(k schema.GroupVersionKind, t reflect.Type) Kind {
 	return Kind{GroupVersionKind: k, goType: t, Define: func(s *Schemas) string { return s.addKind(k, t) }}
 }
 
-func (r *Resource) has(verb string) bool { return contains(r.Verbs, verb) }
+func (r *Resource) has(verb string) bool { return slices.Contains(r.Verbs, verb) }

@@ -156,21 +156,13 @@ func TestKubeOpenAPIReads(t *testing.T) {
 
 func same(t *testing.T, path string, ours map[string]any, theirs any) {
 	t.Helper()
-	if a, b := encode(ours), encode(theirs); !yamlEqual(t, a, b) {
-		t.Errorf("%s: reads differently", path)
-	}
-}
-
-func yamlEqual(t *testing.T, a, b string) bool {
-	t.Helper()
-	var x, y any
-	if err := json.Unmarshal([]byte(a), &x); err != nil {
+	var again map[string]any
+	if err := json.Unmarshal([]byte(encode(theirs)), &again); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(b), &y); err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff(ours, again); diff != "" {
+		t.Errorf("%s: reads differently: %s", path, diff)
 	}
-	return encode(x) == encode(y)
 }
 
 // TestProtobufSaysWhatJSONSays: gnostic makes of our JSON the message that we send.

@@ -138,7 +138,7 @@ func plainPaths(groups []string) map[string]func(*builder) {
 func groupsOf(versions []schema.GroupVersion) []string {
 	var groups []string
 	for _, gv := range versions {
-		if !contains(groups, gv.Group) {
+		if !slices.Contains(groups, gv.Group) {
 			groups = append(groups, gv.Group)
 		}
 	}
