@@ -189,13 +189,13 @@ func TestNoAdoptionByTheDead(t *testing.T) {
 func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := controllertest.New(t, nil, New)
-		var made, refused atomic.Int32
-		limit := int32(5)
+		var made, refused, limit atomic.Int32
+		limit.Store(5)
 		b.Server.React(func(r *client.Request) (bool, *client.Response, error) {
 			if r.Verb != "create" || r.Resource.Resource != "pods" {
 				return false, nil, nil
 			}
-			if made.Add(1) > limit {
+			if made.Add(1) > limit.Load() {
 				refused.Add(1)
 				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("exceeded quota"))
 			}
@@ -220,7 +220,7 @@ func TestQuota(t *testing.T) {
 		if !warned {
 			t.Error("no event says so")
 		}
-		limit = 1 << 20
+		limit.Store(1 << 20)
 		b.Pass(30 * time.Minute)
 		set = clienttest.Get(b.Server, client.ReplicaSets, "ns", "web")
 		if set.Status.Replicas != 100 || len(set.Status.Conditions) != 0 {
