@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/client"
@@ -170,11 +171,17 @@ func (c *cluster) checkEmpty() {
 		if r := lifecycle.Admit(podOn(m.name, "full"), fullDemand(), m.node, &m.usage); r != nil {
 			c.t.Errorf("%s is not empty: %s", m.name, r.Message)
 		}
-		if n := m.runtime.(*simulated.Runtime).Len(); n != 0 {
-			c.t.Errorf("%s still runs %d pods", m.name, n)
+		for i := range addressesPerNode {
+			if err := m.runtime.CreateSandbox(c.t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: types.UID(fmt.Sprint(i))}}); err != nil {
+				c.t.Errorf("%s: after %d pods: %s", m.name, i, err)
+				break
+			}
 		}
 	}
 }
+
+// addressesPerNode is all of a /24 but the network, the gateway and the broadcast address.
+const addressesPerNode = 256 - 3
 
 // fullDemand is all that a node has.
 func fullDemand() lifecycle.Demand {

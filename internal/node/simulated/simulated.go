@@ -170,13 +170,6 @@ func (r *Runtime) Remove(_ context.Context, uid types.UID) error {
 	return nil
 }
 
-// Len is how many pods there are.
-func (r *Runtime) Len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.pods)
-}
-
 // arm sees to it that the agent looks when the container changes next.
 func (r *Runtime) arm(s *sandbox, c *instance, now time.Time) {
 	c.disarm()

@@ -97,9 +97,9 @@ func TestBehaviour(t *testing.T) {
 func TestChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		var told []time.Duration
+		told := make(chan time.Duration, 10)
 		r := New(Options{StartAfter: time.Second}, netip.MustParsePrefix("10.0.0.0/24"), func(types.NamespacedName) {
-			told = append(told, time.Since(begin))
+			told <- time.Since(begin)
 		})
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1", Annotations: map[string]string{AnnotationRunFor: "5s", AnnotationStopAfter: "1h"}}}
 		p.Spec.Containers = []corev1.Container{{Name: "main", Image: "registry:5000/a/b:v1"}}
@@ -136,8 +136,12 @@ func TestChanges(t *testing.T) {
 		r.Start(t.Context(), p, "main", 2)
 		r.Remove(t.Context(), p.UID)
 		time.Sleep(time.Minute)
-		if want := "[1s 6s 13s 15s]"; fmt.Sprint(told) != want {
-			t.Errorf("told at %v, not %s", told, want)
+		var times []time.Duration
+		for len(told) > 0 {
+			times = append(times, <-told)
+		}
+		if want := "[1s 6s 13s 15s]"; fmt.Sprint(times) != want {
+			t.Errorf("told at %v, not %s", times, want)
 		}
 	})
 }
