@@ -39,8 +39,8 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *req
 
 // newCall makes a call of a request, or nil if there is no such resource.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestInfo) (*call, error) {
-	rt, ok := s.routes.Load().find(info.groupVersion(), info.resource)
-	if !ok || info.hole || info.rest != "" && info.subresource != "proxy" || info.namespace != "" && !rt.res.Namespaced && info.resource != "namespaces" {
+	rt := stateOf(r.Context()).route
+	if rt == nil {
 		return nil, nil
 	}
 	c := &call{
@@ -50,9 +50,6 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	}
 	if !rt.res.Namespaced {
 		c.namespace = ""
-	}
-	if c.subresource != "" && !c.hasSubresource() {
-		return nil, nil
 	}
 	if !c.allows(c.verb) {
 		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
@@ -71,23 +68,37 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	return c, c.parseOptions(r.URL.Query(), r.UserAgent())
 }
 
-func (c *call) hasSubresource() bool {
-	switch c.subresource {
+func (r *resource) hasSubresource(name string) bool {
+	switch name {
 	case "status":
-		return c.typ.Status != nil
+		return r.Status != nil
 	case "scale":
-		return c.typ.Scale != nil
+		return r.Scale != nil
 	}
-	return c.view() != nil || c.action() != nil
+	return r.view(name) != nil || r.action(name) != nil
 }
 
-func (c *call) action() *registry.Action {
-	i := slices.IndexFunc(c.typ.Actions, func(a registry.Action) bool { return a.Name == c.subresource })
-	if i < 0 {
-		return nil
+func (r *resource) view(name string) *registry.TypeView {
+	for i := range r.Views {
+		if r.Views[i].Name == name {
+			return &r.Views[i]
+		}
 	}
-	return &c.typ.Actions[i]
+	return nil
 }
+
+func (r *resource) action(name string) *registry.Action {
+	for i := range r.Actions {
+		if r.Actions[i].Name == name {
+			return &r.Actions[i]
+		}
+	}
+	return nil
+}
+
+func (c *call) view() *registry.TypeView { return c.res.view(c.subresource) }
+
+func (c *call) action() *registry.Action { return c.res.action(c.subresource) }
 
 var subresourceVerbs = []string{"get", "patch", "update"}
 

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -19,7 +20,7 @@ import (
 )
 
 // The filters, outermost first: account (Audit-ID, log line, metrics, panics), deadline, authentication,
-// impersonation, authorization. Each one calls the next.
+// impersonation, the limit of requests under way, authorization. Each one calls the next.
 
 type contextKey int
 
@@ -28,7 +29,10 @@ const stateKey contextKey = iota
 // state is what the filters know of a request.
 type state struct {
 	info *requestInfo
-	user *access.User
+	// route is where the request leads; nil for paths that are no resource, and for those that name one
+	// that is not served.
+	route *route
+	user  *access.User
 }
 
 func stateOf(ctx context.Context) *state { s, _ := ctx.Value(stateKey).(*state); return s }
@@ -52,6 +56,7 @@ func (s *Server) Unprotected() http.Handler {
 // has to say who sends it.
 func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.User) {
 	st := &state{info: parseRequest(r), user: user}
+	st.route = s.routes.Load().of(st.info)
 	r = r.WithContext(context.WithValue(r.Context(), stateKey, st))
 	h := w.Header()
 	id := audit.ID(r)
@@ -61,26 +66,30 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 	begin := time.Now()
 	s.active.Add(1)
 	defer s.active.Done()
-	s.metrics.begin(st.info)
+	counts := s.metrics.begin(st)
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
 			s.recovered(rec, r, id, p)
 		} else if p != nil {
 			defer panic(p)
 		}
-		s.metrics.end(st.info, rec, time.Since(begin))
-		s.logRequest(r, st, rec, id, time.Since(begin))
+		took := time.Since(begin)
+		s.metrics.end(counts, st, rec, took)
+		s.logRequest(r, st, rec, id, took)
 	}()
 	s.deadline(rec, r)
 }
 
 // recovered answers for a handler that panicked. Other requests notice nothing.
 func (s *Server) recovered(w *recorder, r *http.Request, id string, p any) {
+	s.writeError(w, r, s.panicked(p, "method", r.Method, "path", r.URL.Path, "audit-id", id))
+}
+
+// panicked reports a panic, and returns what its request is answered with.
+func (s *Server) panicked(p any, request ...any) error {
 	s.metrics.panics.Inc()
-	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "audit-id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	if w.code == 0 {
-		s.writeError(w, r, apierrors.NewInternalError(fmt.Errorf("this request caused apiserver to panic. Look in the logs for details")))
-	}
+	s.log.Error("request panicked", append(request, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	return apierrors.NewInternalError(errors.New("this request caused apiserver to panic. Look in the logs for details"))
 }
 
 func (s *Server) logRequest(r *http.Request, st *state, w *recorder, id string, took time.Duration) {
@@ -150,6 +159,23 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *state) 
 	}
 	if as != nil {
 		st.user = as
+	}
+	s.limit(w, r, st)
+}
+
+// limit refuses requests while too many are under way.
+func (s *Server) limit(w http.ResponseWriter, r *http.Request, st *state) {
+	if !longRunning(st.info) {
+		l := &s.reading
+		if mutating[st.info.verb] {
+			l = &s.mutating
+		}
+		if !l.enter(st.user) {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
+			return
+		}
+		defer l.leave()
 	}
 	if err := s.authorize(r.Context(), requestAttributes(r, st)); err != nil {
 		s.writeError(w, r, err)

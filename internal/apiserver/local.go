@@ -35,7 +35,12 @@ func (s *Server) Local(user *access.User, agent string) client.Transport {
 }
 
 // Do implements client.Transport.
-func (l *local) Do(ctx context.Context, r *client.Request) (*client.Response, error) {
+func (l *local) Do(ctx context.Context, r *client.Request) (res *client.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = l.server.panicked(p, "verb", r.Verb, "resource", r.Resource.Resource, "user", l.user.Name)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, l.server.timeout)
 	defer cancel()
 	c, err := l.call(ctx, r)
@@ -43,7 +48,7 @@ func (l *local) Do(ctx context.Context, r *client.Request) (*client.Response, er
 		return nil, localError(err)
 	}
 	if c.verb == "list" {
-		res, err := l.list(ctx, c, r)
+		res, err = l.list(ctx, c, r)
 		return res, localError(err)
 	}
 	a, err := l.server.do(ctx, c)
@@ -78,7 +83,7 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 	if err := l.server.authorize(ctx, c.attributes()); err != nil {
 		return nil, err
 	}
-	if !c.allows(c.verb) || c.subresource != "" && !c.hasSubresource() {
+	if !c.allows(c.verb) || c.subresource != "" && !c.res.hasSubresource(c.subresource) {
 		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
 	}
 	if err := c.settleOptions(l.agent); err != nil {

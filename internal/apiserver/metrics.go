@@ -3,6 +3,7 @@ package apiserver
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,9 +19,11 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	sizes    *prometheus.HistogramVec
-	inflight *prometheus.GaugeVec
 	long     *prometheus.GaugeVec
 	panics   prometheus.Counter
+	// mutating and reading count the requests under way that are meant to end.
+	mutating, reading prometheus.Gauge
+	known             sync.Map // of seriesKey to *series
 }
 
 var requestLabels = []string{"verb", "group", "version", "resource", "subresource", "scope"}
@@ -42,10 +45,6 @@ func newMetrics() *metrics {
 			Help:    "Bytes of answers, watches excepted.",
 			Buckets: prometheus.ExponentialBuckets(1000, 10, 7),
 		}, requestLabels),
-		inflight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "apiserver_current_inflight_requests",
-			Help: "Requests under way, by kind.",
-		}, []string{"request_kind"}),
 		long: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "apiserver_longrunning_requests",
 			Help: "Watches and the like under way.",
@@ -55,22 +54,27 @@ func newMetrics() *metrics {
 			Help: "Requests whose handler panicked.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.sizes, m.inflight, m.long, m.panics,
+	inflight := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "apiserver_current_inflight_requests",
+		Help: "Requests under way, by kind.",
+	}, []string{"request_kind"})
+	m.mutating, m.reading = inflight.WithLabelValues("mutating"), inflight.WithLabelValues("readOnly")
+	m.registry.MustRegister(m.requests, m.duration, m.sizes, inflight, m.long, m.panics,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-func (i *requestInfo) labels() []string {
-	scope := "cluster"
-	switch {
-	case i.name != "":
-		scope = "resource"
-	case i.namespace != "":
-		scope = "namespace"
-	case !i.isResource:
-		scope = ""
-	}
-	return []string{metricVerb(i), i.group, i.version, i.resource, i.subresource, scope}
+// seriesKey is what tells the metrics of requests apart. All of it is from fixed sets: what a client can
+// make up is left empty.
+type seriesKey struct{ verb, group, version, resource, subresource, scope string }
+
+// series are the metrics of one kind of request, looked up once.
+type series struct {
+	requests       *prometheus.CounterVec // by code
+	duration, size prometheus.Observer
+	long           prometheus.Gauge
+	mu             sync.Mutex
+	byCode         map[int]prometheus.Counter // guarded by mu
 }
 
 // metricVerbs bounds what a client can make up.
@@ -79,44 +83,84 @@ var metricVerbs = map[string]string{
 	"delete": "DELETE", "deletecollection": "DELETECOLLECTION", "post": "POST", "put": "PUT", "head": "GET",
 }
 
-func metricVerb(i *requestInfo) string {
+func (st *state) seriesKey() seriesKey {
+	i := st.info
+	k := seriesKey{verb: "other"}
 	if v, ok := metricVerbs[i.verb]; ok {
-		return v
+		k.verb = v
 	}
-	return "other"
+	if st.route == nil {
+		return k
+	}
+	k.group, k.version, k.resource, k.subresource, k.scope = i.group, i.version, i.resource, i.subresource, "cluster"
+	switch {
+	case i.name != "":
+		k.scope = "resource"
+	case i.namespace != "":
+		k.scope = "namespace"
+	}
+	return k
+}
+
+// of returns the metrics of a request.
+func (m *metrics) of(k seriesKey) *series {
+	if s, ok := m.known.Load(k); ok {
+		return s.(*series)
+	}
+	labels := prometheus.Labels{
+		"verb": k.verb, "group": k.group, "version": k.version, "resource": k.resource, "subresource": k.subresource, "scope": k.scope,
+	}
+	s := &series{requests: m.requests.MustCurryWith(labels), byCode: map[int]prometheus.Counter{}}
+	if k.verb == "WATCH" || longRunningSubresources[k.subresource] {
+		s.long = m.long.With(labels)
+	} else {
+		s.duration, s.size = m.duration.With(labels), m.sizes.With(labels)
+	}
+	known, _ := m.known.LoadOrStore(k, s)
+	return known.(*series)
+}
+
+func (s *series) count(code int) {
+	s.mu.Lock()
+	c := s.byCode[code]
+	if c == nil {
+		c = s.requests.WithLabelValues(strconv.Itoa(code))
+		s.byCode[code] = c
+	}
+	s.mu.Unlock()
+	c.Inc()
 }
 
 var mutating = map[string]bool{"create": true, "update": true, "patch": true, "delete": true, "deletecollection": true}
 
-func requestKind(i *requestInfo) string {
-	if mutating[i.verb] {
-		return "mutating"
+// begin counts a request that is under way.
+func (m *metrics) begin(st *state) *series {
+	s := m.of(st.seriesKey())
+	switch {
+	case s.long != nil:
+		s.long.Inc()
+	case mutating[st.info.verb]:
+		m.mutating.Inc()
+	default:
+		m.reading.Inc()
 	}
-	return "readOnly"
+	return s
 }
 
-func (m *metrics) begin(i *requestInfo) {
-	if longRunning(i) {
-		m.long.WithLabelValues(i.labels()...).Inc()
+// end counts it as done.
+func (m *metrics) end(s *series, st *state, w *recorder, took time.Duration) {
+	s.count(w.status())
+	if s.long != nil {
+		s.long.Dec()
 		return
 	}
-	m.inflight.WithLabelValues(requestKind(i)).Inc()
-}
-
-func (m *metrics) end(i *requestInfo, w *recorder, took time.Duration) {
-	labels := i.labels()
-	if w.status() == http.StatusNotFound && i.isResource {
-		// The path may be made up: its names must not become label values.
-		labels = []string{metricVerb(i), "", "", "", "", ""}
+	if mutating[st.info.verb] {
+		m.mutating.Dec()
+	} else {
+		m.reading.Dec()
 	}
-	m.requests.WithLabelValues(append([]string{strconv.Itoa(w.status())}, labels...)...).Inc()
-	if longRunning(i) {
-		m.long.WithLabelValues(i.labels()...).Dec()
-		return
-	}
-	m.inflight.WithLabelValues(requestKind(i)).Dec()
-	m.duration.WithLabelValues(labels...).Observe(took.Seconds())
-	m.sizes.WithLabelValues(labels...).Observe(float64(w.bytes))
+	s.duration.Observe(took.Seconds())
+	s.size.Observe(float64(w.bytes))
 }
 
 // Metrics is where components in this process register theirs, to be read at /metrics.

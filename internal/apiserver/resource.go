@@ -116,6 +116,21 @@ func (rs *routes) find(gv schema.GroupVersion, name string) (route, bool) {
 	return r, ok
 }
 
+// of is where a request leads, nil if nowhere.
+func (rs *routes) of(i *requestInfo) *route {
+	if !i.isResource || i.hole || i.rest != "" && i.subresource != "proxy" {
+		return nil
+	}
+	rt, ok := rs.find(i.groupVersion(), i.resource)
+	if !ok || i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
+		return nil
+	}
+	if i.subresource != "" && !rt.res.hasSubresource(i.subresource) {
+		return nil
+	}
+	return &rt
+}
+
 // byResource finds a stored resource whatever the version.
 func (rs *routes) byResource(gr schema.GroupResource) *resource {
 	i := slices.IndexFunc(rs.types, func(r *resource) bool { return r.GroupResource() == gr })

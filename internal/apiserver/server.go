@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -41,12 +42,17 @@ type Config struct {
 	RequestTimeout time.Duration
 	// MaxBody bounds a request's body in bytes; 0 is DefaultMaxBody.
 	MaxBody int64
+	// MaxInFlight and MaxMutatingInFlight bound how many requests that read, and that write, are under
+	// way at a time, watches and the like excepted; 0 is the default, a negative number no bound.
+	MaxInFlight, MaxMutatingInFlight int
 }
 
 // Defaults of Config.
 const (
-	DefaultRequestTimeout = time.Minute
-	DefaultMaxBody        = 3 << 20
+	DefaultRequestTimeout      = time.Minute
+	DefaultMaxBody             = 3 << 20
+	DefaultMaxInFlight         = 400
+	DefaultMaxMutatingInFlight = 200
 )
 
 // Server answers requests for resources and for what there is to know about them.
@@ -65,6 +71,8 @@ type Server struct {
 	clock     clock.PassiveClock
 	timeout   time.Duration
 	maxBody   int64
+
+	reading, mutating limit
 
 	scaleOwner *ownership.Manager
 	metrics    *metrics
@@ -94,6 +102,8 @@ func New(c Config) *Server {
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
 	}
+	s.reading.most = int64(cmp.Or(c.MaxInFlight, DefaultMaxInFlight))
+	s.mutating.most = int64(cmp.Or(c.MaxMutatingInFlight, DefaultMaxMutatingInFlight))
 	if s.timeout == 0 {
 		s.timeout = DefaultRequestTimeout
 	}

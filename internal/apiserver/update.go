@@ -271,15 +271,6 @@ func keepStatusOnly(t *registry.Type, new, old registry.Object) {
 	assign(new, kept)
 }
 
-func (c *call) view() *registry.TypeView {
-	for i := range c.typ.Views {
-		if c.typ.Views[i].Name == c.subresource {
-			return &c.typ.Views[i]
-		}
-	}
-	return nil
-}
-
 func (c *call) validateUpdate(o, old registry.Object) field.ErrorList {
 	errs := validation.ValidateObjectMetaAccessorUpdate(o, old, field.NewPath("metadata"))
 	switch view := c.view(); {
