@@ -16,6 +16,7 @@ import (
 
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/client/clienttest"
+	"github.com/proa-dev/proa/internal/informer"
 	"github.com/proa-dev/proa/internal/node/lifecycle"
 	"github.com/proa-dev/proa/internal/node/simulated"
 )
@@ -121,6 +122,10 @@ func TestRestartChangesNothing(t *testing.T) {
 			p.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "busybox"}}
 			c.create(p)
 		}
+		held := podOn("proa-node-0", "held")
+		held.Finalizers = []string{"example.com/hold"}
+		c.create(held)
+		c.delete("held")
 		time.Sleep(time.Minute)
 		c.stop()
 		c.api.Actions()
@@ -133,6 +138,44 @@ func TestRestartChangesNothing(t *testing.T) {
 		delete(n, "update leases/")
 		if len(n) > 0 {
 			t.Errorf("writes after a restart: %v", n)
+		}
+	})
+}
+
+// Pods that run stay, even if the node would not take them any more.
+func TestAdoptedPodsAreNotRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, Options{})
+		for i := range 3 {
+			c.create(podOn("proa-node-0", fmt.Sprint("p", i)))
+		}
+		c.stop()
+		small := DefaultCapacity()
+		small[corev1.ResourcePods] = resource.MustParse("2")
+		c.run(Options{Capacity: small})
+		defer c.stop()
+		c.create(podOn("proa-node-0", "new"))
+		got := ""
+		for _, p := range clienttest.List(c.api, client.Pods) {
+			got += p.Name + " " + string(p.Status.Phase) + " " + p.Status.Reason + ";"
+		}
+		if want := "new Failed OutOfpods;p0 Running ;p1 Running ;p2 Running ;"; got != want {
+			t.Errorf("%s, not %s", got, want)
+		}
+	})
+}
+
+// While the informer shows an older state of a pod than what was written, nothing is done about it.
+func TestInformerBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, Options{})
+		defer c.stop()
+		c.create(podOn("proa-node-0", "p"))
+		c.agent.recordOf(informer.Key{Namespace: "default", Name: "p"}).wrote = 1 << 40
+		c.api.Actions()
+		c.delete("p")
+		if n := counts(c.api.Actions()); len(n) != 1 {
+			t.Errorf("written from an old state: %v", n)
 		}
 	})
 }
