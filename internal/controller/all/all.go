@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/proa-dev/proa/internal/controller"
 	"github.com/proa-dev/proa/internal/controller/clusterroleaggregation"
+	"github.com/proa-dev/proa/internal/controller/cronjob"
 	"github.com/proa-dev/proa/internal/controller/daemonset"
 	"github.com/proa-dev/proa/internal/controller/deployment"
 	"github.com/proa-dev/proa/internal/controller/endpoints"
@@ -44,4 +45,5 @@ var Controllers = []Entry{
 	{Name: "serviceaccount-token-controller", Account: "tokens-controller", Start: serviceaccounttoken.Start},
 	{Name: "root-ca-certificate-publisher-controller", Account: "root-ca-cert-publisher", Start: rootca.Start},
 	{Name: "job-controller", Start: job.Start},
+	{Name: "cronjob-controller", Start: cronjob.Start},
 }
