@@ -10,11 +10,14 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/bootstrap"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/client/events"
 	"github.com/proa-dev/proa/internal/controller"
 	"github.com/proa-dev/proa/internal/controller/all"
 	"github.com/proa-dev/proa/internal/informer"
+	"github.com/proa-dev/proa/internal/node"
+	"github.com/proa-dev/proa/internal/scheduler"
 )
 
 // Users that the parts act as.
@@ -72,6 +75,12 @@ func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 	if p.config.runs(Controllers) {
 		run("controller manager", func(ctx context.Context) error { return runControllers(ctx, ids, metrics, p.log) })
 	}
+	if p.config.runs(Scheduler) {
+		run("scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, p.log) })
+	}
+	if p.config.runs(Nodes) && p.config.Nodes > 0 {
+		run("nodes", func(ctx context.Context) error { return runNodes(ctx, ids, p.config.Nodes, metrics, p.log) })
+	}
 	return nil
 }
 
@@ -126,12 +135,33 @@ func runControllers(ctx context.Context, ids identities, metrics *informer.Metri
 	return failed
 }
 
+// runScheduler runs the scheduler until the context ends.
 func runScheduler(ctx context.Context, ids identities, metrics *informer.Metrics, log *slog.Logger) error {
-	<-ctx.Done()
-	return nil
+	transport, err := ids.component(schedulerUser)
+	if err != nil {
+		return err
+	}
+	set := informer.NewSet(transport, informer.SetOptions{Logger: log, Metrics: metrics})
+	recorder := events.NewRecorder(transport, "default-scheduler", "")
+	defer recorder.Close(context.WithoutCancel(ctx))
+	s := scheduler.New(scheduler.Deps{Client: transport, Informers: set, Events: recorder, Logger: log})
+	return controller.Together(controller.RunnerFunc(set.Run), s).Run(ctx)
 }
 
+// runNodes runs simulated nodes until the context ends.
 func runNodes(ctx context.Context, ids identities, nodes int, metrics *informer.Metrics, log *slog.Logger) error {
-	<-ctx.Done()
-	return nil
+	transport, err := ids.component(bootstrap.SimulatedNodesUser)
+	if err != nil {
+		return err
+	}
+	set := informer.NewSet(transport, informer.SetOptions{Logger: log, Metrics: metrics})
+	recorder := events.NewRecorder(transport, "kubelet", "")
+	defer recorder.Close(context.WithoutCancel(ctx))
+	agent, err := node.NewSimulated(node.Options{
+		Client: transport, Informers: set, Nodes: nodes, Version: KubernetesVersion + "+proa" + Version, Events: recorder, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	return controller.Together(controller.RunnerFunc(set.Run), agent).Run(ctx)
 }

@@ -1,0 +1,5 @@
+module github.com/proa-dev/proa/test/bench
+
+go 1.26.0
+
+
