@@ -82,8 +82,7 @@ func (s *Scheduler) setAssigned(p *corev1.Pod) {
 // removePod takes note that a pod is gone, or will never run again.
 func (s *Scheduler) removePod(p *corev1.Pod) {
 	s.queue.Remove(p.UID)
-	s.framework.Unnominate(p.UID)
-	if s.cluster.Has(p.UID) || p.Status.NominatedNodeName != "" {
+	if s.cluster.Has(p.UID) || s.framework.Nominated(p.UID) != "" {
 		s.leave(p)
 	}
 }

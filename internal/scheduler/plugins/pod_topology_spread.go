@@ -126,6 +126,7 @@ type domain struct {
 // counts is what a node contributes.
 type counts struct {
 	domain   *domain // nil until observed
+	labelled bool    // the node has the topology
 	pods     int64
 	eligible bool
 }
@@ -190,13 +191,13 @@ func (c *counted) set(n *cluster.Node, pods int64, eligible bool) {
 	if was.eligible {
 		c.change(was.domain, -was.pods, -1)
 	}
-	value, _ := n.Label(c.key)
+	value, labelled := n.Label(c.key)
 	d := c.domains[value]
 	if d == nil {
 		d = &domain{}
 		c.domains[value] = d
 	}
-	*was = counts{domain: d, pods: pods, eligible: eligible}
+	*was = counts{domain: d, labelled: labelled, pods: pods, eligible: eligible}
 	if eligible {
 		c.change(d, pods, 1)
 	}
@@ -233,11 +234,11 @@ func (c *counted) least() int64 {
 
 func (s *spreadState) filter(n *cluster.Node) *framework.Rejection {
 	for _, c := range s.hard {
-		value, ok := n.Label(c.key)
-		if !ok {
+		at := &c.nodes[n.Index]
+		if !at.labelled {
 			return s.unlabelled
 		}
-		if c.domains[value].pods+c.own-c.least() > c.maxSkew {
+		if at.domain.pods+c.own-c.least() > c.maxSkew {
 			return s.skewed
 		}
 	}
@@ -255,7 +256,7 @@ func (s *spreadState) score(nodes []*cluster.Node, scores []int64) {
 		}
 		var sum float64
 		for j, c := range s.soft {
-			if _, ok := n.Label(c.key); ok {
+			if c.nodes[n.Index].labelled {
 				sum += float64(c.pods(n))*weights[j] + float64(c.maxSkew-1)
 			}
 		}
@@ -274,7 +275,16 @@ func (s *spreadState) score(nodes []*cluster.Node, scores []int64) {
 	}
 }
 
-func (s *spreadState) leavesOut(n *cluster.Node) bool { return s.softNeedsAll && !hasAll(n, s.soft) }
+func (s *spreadState) leavesOut(n *cluster.Node) bool {
+	if s.softNeedsAll {
+		for _, c := range s.soft {
+			if !c.nodes[n.Index].labelled {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // pods is how many pods are in the node's domain. A host is a domain by itself.
 func (c *counted) pods(n *cluster.Node) int64 {
