@@ -1,10 +1,12 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"reflect"
 	"strconv"
 
@@ -61,9 +63,12 @@ func (l *local) Do(ctx context.Context, r *client.Request) (res *client.Response
 
 // call makes a call of a request and sees that it is authorized.
 func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
-	rt, ok := l.server.routes.Load().find(r.Resource.GroupVersion(), r.Resource.Resource)
-	if !ok {
-		return nil, apierrors.NewNotFound(r.Resource.GroupResource(), r.Name)
+	rt := l.server.routes.Load().of(&requestInfo{
+		isResource: true, group: r.Resource.Group, version: r.Resource.Version, resource: r.Resource.Resource,
+		namespace: r.Namespace, name: r.Name, subresource: r.Subresource,
+	})
+	if rt == nil {
+		return nil, notServed(r)
 	}
 	c := &call{
 		user: l.user, res: rt.res, typ: rt.res.Type, version: rt.version,
@@ -83,7 +88,7 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 	if err := l.server.authorize(ctx, c.attributes()); err != nil {
 		return nil, err
 	}
-	if !c.allows(c.verb) || c.subresource != "" && !c.res.hasSubresource(c.subresource) {
+	if !c.allows(c.verb) {
 		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
 	}
 	if err := c.settleOptions(l.agent); err != nil {
@@ -93,6 +98,13 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 		return c, c.settleDelete()
 	}
 	return c, nil
+}
+
+// notServed is the error that clients make of HTTP's 404 that is no Status.
+func notServed(r *client.Request) error {
+	methods := map[string]string{"create": "post", "update": "put", "list": "get", "watch": "get", "deletecollection": "delete"}
+	method := cmp.Or(methods[r.Verb], r.Verb)
+	return apierrors.NewGenericServerResponse(http.StatusNotFound, method, r.Resource.GroupResource(), r.Name, "404 page not found", 0, true)
 }
 
 func (l *local) list(ctx context.Context, c *call, r *client.Request) (*client.Response, error) {
