@@ -16,6 +16,8 @@ import (
 	"github.com/proa-dev/proa/internal/controller/rootca"
 	"github.com/proa-dev/proa/internal/controller/serviceaccount"
 	"github.com/proa-dev/proa/internal/controller/serviceaccounttoken"
+	"github.com/proa-dev/proa/internal/controller/tainteviction"
+	"github.com/proa-dev/proa/internal/controller/ttlafterfinished"
 )
 
 // Entry is one controller.
@@ -46,4 +48,6 @@ var Controllers = []Entry{
 	{Name: "root-ca-certificate-publisher-controller", Account: "root-ca-cert-publisher", Start: rootca.Start},
 	{Name: "job-controller", Start: job.Start},
 	{Name: "cronjob-controller", Start: cronjob.Start},
+	{Name: "ttl-after-finished-controller", Start: ttlafterfinished.Start},
+	{Name: "taint-eviction-controller", Account: "node-controller", Start: tainteviction.Start},
 }
