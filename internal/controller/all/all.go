@@ -12,6 +12,7 @@ import (
 	"github.com/proa-dev/proa/internal/controller/garbage"
 	"github.com/proa-dev/proa/internal/controller/job"
 	"github.com/proa-dev/proa/internal/controller/namespace"
+	"github.com/proa-dev/proa/internal/controller/nodelifecycle"
 	"github.com/proa-dev/proa/internal/controller/podgc"
 	"github.com/proa-dev/proa/internal/controller/replicaset"
 	"github.com/proa-dev/proa/internal/controller/rootca"
@@ -52,4 +53,5 @@ var Controllers = []Entry{
 	{Name: "ttl-after-finished-controller", Start: ttlafterfinished.Start},
 	{Name: "taint-eviction-controller", Account: "node-controller", Start: tainteviction.Start},
 	{Name: "pod-garbage-collector-controller", Account: "pod-garbage-collector", Start: podgc.Start},
+	{Name: "node-lifecycle-controller", Account: "node-controller", Component: "node-controller", Start: nodelifecycle.Start},
 }
