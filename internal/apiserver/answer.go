@@ -19,11 +19,13 @@ import (
 	"github.com/proa-dev/proa/internal/registry/encoding"
 )
 
-// answer is what a verb returns: one of item, object and other.
+// answer is what a verb returns: one of item, page, object and other.
 type answer struct {
 	code int
 	// item is an object at rest.
 	item *cache.Item
+	// page is a list of them.
+	page *page
 	// object is a hub object that was just written.
 	object registry.Object
 	// other is an object of a kind of its own, such as a Status or a Scale, with its kind in it.
@@ -89,6 +91,9 @@ func (r *resource) itemProtobuf(v *registry.TypeVersion, item *cache.Item) ([]by
 func (s *Server) write(w http.ResponseWriter, r *http.Request, c *call, f format, a *answer) error {
 	if a.other != nil {
 		return s.writeObject(w, r, f, a.code, a.other)
+	}
+	if a.page != nil {
+		return c.writePage(w, r, f, a.page)
 	}
 	if f.as != "" {
 		o, err := s.hubOf(c.res, a)
@@ -251,12 +256,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
 	}
-	if status.Code == http.StatusForbidden {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-	}
 	f, nerr := negotiate(r, offer{media: allMedia})
 	if nerr != nil {
-		f = format{media: mediaJSON}
+		f = format{media: mediaJSON, pretty: true}
 	}
 	data, err := f.object(status)
 	if err != nil {

@@ -110,7 +110,7 @@ func (c *call) settleOptions(userAgent string) error {
 			return invalidOptions("PatchOptions", errs)
 		}
 		c.settle(c.patch.DryRun, c.patch.FieldManager, c.patch.FieldValidation, userAgent)
-	case "list", "watch":
+	case "list", "watch", "deletecollection":
 		return c.checkListOptions()
 	}
 	return nil

@@ -45,20 +45,20 @@ func parseContinue(s string) (continueToken, error) {
 	var t continueToken
 	data, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return t, badRequest("continue key is not valid: %v", err)
+		return t, badRequest("invalid continue token: continue key is not valid: %v", err)
 	}
 	if err := json.Unmarshal(data, &t); err != nil {
-		return t, badRequest("continue key is not valid: %v", err)
+		return t, badRequest("invalid continue token: continue key is not valid: %v", err)
 	}
 	switch {
 	case t.APIVersion != continueVersion:
-		return t, badRequest("continue key is not valid: server does not recognize this encoded version %q", t.APIVersion)
+		return t, badRequest("invalid continue token: continue key is not valid: server does not recognize this encoded version %v", t.APIVersion)
 	case t.ResourceVersion == 0:
-		return t, badRequest("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
+		return t, badRequest("invalid continue token: continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
 	case t.StartKey == "":
-		return t, badRequest("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)")
+		return t, badRequest("invalid continue token: continue key is not valid: encoded start key empty (version meta.k8s.io/v1)")
 	case strings.Contains("/"+t.StartKey, "/../"):
-		return t, badRequest("continue key is not valid: %s", t.StartKey)
+		return t, badRequest("invalid continue token: continue key is not valid: %s", t.StartKey)
 	}
 	return t, nil
 }
@@ -71,7 +71,7 @@ func (c *call) listAt() (cache.At, string, error) {
 	}
 	revision, err := parseRevision(o.ResourceVersion)
 	if err != nil {
-		return cache.At{}, "", err
+		return cache.At{}, "", badRequest("invalid resource version: %v", err)
 	}
 	exact := o.ResourceVersionMatch == metav1.ResourceVersionMatchExact ||
 		o.ResourceVersionMatch == "" && o.Limit > 0 && revision > 0
@@ -191,7 +191,13 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request, c *call) erro
 	if err != nil {
 		return err
 	}
+	return c.writePage(w, r, f, p)
+}
+
+// writePage sends a list in the format the client wants.
+func (c *call) writePage(w http.ResponseWriter, r *http.Request, f format, p *page) error {
 	var parts [][]byte
+	var err error
 	switch {
 	case f.as == "Table":
 		parts, err = c.listTable(r, f, p)

@@ -128,6 +128,9 @@ func (l *local) list(ctx context.Context, c *call, r *client.Request) (*client.R
 
 // object is the answer's object as the request wants it, nil for a Status.
 func (l *local) object(c *call, r *client.Request, a *answer) (client.Object, error) {
+	if a.page != nil {
+		return nil, nil
+	}
 	if a.other != nil {
 		o, ok := a.other.(client.Object)
 		if !ok {
