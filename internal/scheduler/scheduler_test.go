@@ -346,3 +346,59 @@ func (b *bench) counts(want map[string]float64) {
 		}
 	}
 }
+
+func TestPodsThatAreBeingDeletedAreSkipped(t *testing.T) {
+	run(t, func(b *bench) {
+		b.put(st.Pod("p", "", "", func(p *corev1.Pod) {
+			p.Finalizers = []string{"x/y"}
+			p.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		}))
+		b.isOn("p", "")
+		b.wrote()
+		b.happened("p Warning FailedScheduling: skip schedule deleting pod: ns/p")
+	}, st.Node("a", "1", "1Gi"))
+}
+
+// A victim that cannot be deleted does not leave the pod waiting for what will never happen.
+func TestFailedPreemptionsAreRetried(t *testing.T) {
+	fails := true
+	run(t, func(b *bench) {
+		b.server.React(func(r *client.Request) (bool, *client.Response, error) {
+			if r.Verb == "delete" && fails {
+				fails = false
+				return true, nil, apierrors.NewInternalError(errors.New("no luck"))
+			}
+			return false, nil, nil
+		})
+		b.put(st.Pod("p", "1", "", st.Priority(10)))
+		if fails || b.pod("v").DeletionTimestamp == nil {
+			b.Error("the victim stays")
+		}
+	}, st.Node("a", "1", "1Gi"), st.Pod("v", "1", "", st.On("a")))
+}
+
+// A pod that waits for room loses its claim to one that ranks higher.
+func TestNominationsAreTakenBack(t *testing.T) {
+	run(t, func(b *bench) {
+		b.put(st.Pod("p", "1", "", st.Priority(10)))
+		b.put(st.Pod("q", "1", "", st.Priority(20)))
+		if p, q := b.pod("p").Status.NominatedNodeName, b.pod("q").Status.NominatedNodeName; p != "" || q != "a" {
+			b.Errorf("p is nominated to %q, q to %q", p, q)
+		}
+	}, st.Node("a", "1", "1Gi"), st.Pod("v", "1", "", st.On("a")))
+}
+
+// Pods of a Service are spread over hosts, also those that came before there was a Service.
+func TestServicesSpread(t *testing.T) {
+	run(t, func(b *bench) {
+		web := st.Labels("app", "web")
+		b.put(st.Pod("p", "", "", web, st.On("a")), st.Pod("big", "900m", "900Mi", st.On("b")))
+		b.put(st.Pod("q", "10m", "10Mi", web))
+		b.isOn("q", "a")
+		b.put(&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}},
+		})
+		b.put(st.Pod("r", "10m", "10Mi", web))
+		b.isOn("r", "b")
+	}, st.Node("a", "1", "1Gi"), st.Node("b", "1", "1Gi"))
+}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -205,6 +206,29 @@ func TestPreemptionTakesTheLeast(t *testing.T) {
 		}
 		if how.Node != c.node || len(victims) != len(c.victims) || len(victims) > 0 && victims[0] != c.victims[0] {
 			t.Errorf("%s at %d: %s %v, want %s %v", c.cpu, c.priority, how.Node, victims, c.node, c.victims)
+		}
+	}
+}
+
+// Budgets are spared if it can be: here the more important pod goes.
+func TestPreemptionSparesBudgets(t *testing.T) {
+	c := cluster.New()
+	c.SetNode(st.Node("a", "1", "1Gi"))
+	c.SetNode(st.Node("b", "1", "1Gi"))
+	c.SetPod(st.Pod("a1", "1", "", st.On("a"), st.Priority(1), st.Labels("app", "guarded")))
+	c.SetPod(st.Pod("b1", "1", "", st.On("b"), st.Priority(2)))
+	budget := &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns"},
+		Spec:       policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "guarded"}}},
+	}
+	f := framework.New(framework.Options{
+		Cluster: c, Plugins: plugins.Default(st.Owners{}), Seed: 1,
+		Budgets: func() []*policyv1.PodDisruptionBudget { return []*policyv1.PodDisruptionBudget{budget} },
+	})
+	for allowed, want := range []string{"b", "a"} {
+		budget.Status.DisruptionsAllowed = int32(allowed)
+		if how := f.Decide(st.Pod("p", "1", "", st.Priority(9))).Preemption; how.Node != want {
+			t.Errorf("with %d allowed: %s", allowed, how.Node)
 		}
 	}
 }
