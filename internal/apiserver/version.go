@@ -60,6 +60,7 @@ func (s *Server) addPaths() {
 	s.Handle("/version", s.versionHandler())
 	s.Handle("/version/", s.versionHandler())
 	s.Handle("/metrics", s.metricsHandler())
+	s.addProfiles()
 	s.addHealth()
 	s.addDiscovery()
 	s.addOpenAPI()
