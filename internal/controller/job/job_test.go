@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,9 +250,16 @@ func history(t *testing.T, random *rand.Rand) {
 	}
 	t.Log(script)
 	b := controllertest.New(t, nil)
-	calm := false
+	var calm atomic.Bool
+	var mu sync.Mutex
+	luck := rand.New(rand.NewPCG(random.Uint64(), 0)) // guarded by mu
+	unlucky := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return luck.IntN(6) == 0
+	}
 	b.Server.React(func(r *client.Request) (bool, *client.Response, error) {
-		if calm || r.Verb == "get" || r.Verb == "list" || random.IntN(6) > 0 {
+		if calm.Load() || r.Verb == "get" || r.Verb == "list" || !unlucky() {
 			return false, nil, nil
 		}
 		return true, nil, apierrors.NewInternalError(fmt.Errorf("bad luck"))
@@ -263,7 +272,7 @@ func history(t *testing.T, random *rand.Rand) {
 			t.Fatalf("never done: %s", summary(get(b)))
 		}
 		if round == 300 {
-			calm = true
+			calm.Store(true)
 		}
 		phase := corev1.PodSucceeded
 		if random.IntN(3) == 0 {
@@ -286,7 +295,7 @@ func history(t *testing.T, random *rand.Rand) {
 		}
 		b.Pass(time.Duration(random.IntN(40)) * time.Second)
 	}
-	calm = true
+	calm.Store(true)
 	b.Pass(time.Hour)
 	succeeded, failed := int32(0), int32(0)
 	for _, phase := range outcome {
@@ -306,13 +315,13 @@ func history(t *testing.T, random *rand.Rand) {
 func TestPodsThatCannotBeDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := controllertest.New(t, []client.Object{job("completions=1 deadline=60")}, Start)
-		broken := true
+		var works atomic.Bool
 		b.Server.React(func(r *client.Request) (bool, *client.Response, error) {
-			return broken && r.Verb == "delete", nil, apierrors.NewInternalError(fmt.Errorf("not now"))
+			return !works.Load() && r.Verb == "delete", nil, apierrors.NewInternalError(fmt.Errorf("not now"))
 		})
 		b.Pass(70 * time.Second)
 		become(t, b, "active=1 succeeded=0 failed=0")
-		broken = false
+		works.Store(true)
 		b.Pass(time.Minute)
 		become(t, b, "active=0 succeeded=0 failed=1 FailureTarget(DeadlineExceeded) Failed(DeadlineExceeded)")
 	})

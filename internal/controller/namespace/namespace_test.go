@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,9 +157,9 @@ func TestFinalizersRemain(t *testing.T) {
 func TestFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bench(t, &corev1.ConfigMap{ObjectMeta: in("doomed", "a")}, &corev1.Secret{ObjectMeta: in("doomed", "b")})
-		broken := true
+		var works atomic.Bool
 		b.Server.React(func(r *client.Request) (bool, *client.Response, error) {
-			fail := broken && (r.Verb == "deletecollection" || r.Verb == "delete")
+			fail := !works.Load() && (r.Verb == "deletecollection" || r.Verb == "delete")
 			return fail, nil, errors.New("no " + r.Verb + " today")
 		})
 		doom(b)
@@ -168,7 +169,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("conditions\n%s\nwant\n%s", got, want)
 		}
 		b.Pass(time.Hour)
-		broken = false
+		works.Store(true)
 		b.Pass(time.Minute)
 		if !gone(b) {
 			t.Errorf("still there: %s", conditions(b))
