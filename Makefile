@@ -19,7 +19,7 @@ help: ## list these targets
 
 build: ## build bin/proa
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/proa
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/proa
 
 up: build ## start a control plane in the background (PORT=6443 DATA=dir FLAGS='--nodes 3')
 	@scripts/up $(BIN) $(DATA) $(PORT) $(FLAGS)
