@@ -36,6 +36,7 @@ func (s *Server) createObject(ctx context.Context, c *call, o registry.Object) (
 	if err := c.checkNamespace(o); err != nil {
 		return nil, err
 	}
+	wipe(o)
 	if o.GetResourceVersion() != "" {
 		return nil, errors.New("resourceVersion should not be set on objects to be created")
 	}
@@ -102,13 +103,19 @@ func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*an
 	return &answer{code: http.StatusCreated, object: o}, nil
 }
 
+// wipe takes out what the server alone sets, before anybody is taken for its owner.
+func wipe(o registry.Object) {
+	o.SetUID("")
+	o.SetCreationTimestamp(metav1.Time{})
+	o.SetDeletionTimestamp(nil)
+	o.SetDeletionGracePeriodSeconds(nil)
+	o.SetSelfLink("")
+}
+
 // prepareCreate sets what the server alone sets.
 func (s *Server) prepareCreate(c *call, o registry.Object) {
 	o.SetUID(uuid.NewUUID())
 	o.SetCreationTimestamp(metav1.NewTime(s.now().Truncate(1e9)))
-	o.SetDeletionTimestamp(nil)
-	o.SetDeletionGracePeriodSeconds(nil)
-	o.SetSelfLink("")
 	if c.typ.Spec != nil {
 		o.SetGeneration(1)
 	}

@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -29,6 +31,9 @@ func (c *call) decode() (registry.Object, error) {
 
 // decodeInto reads the body as an object of the kind, which may be any.
 func (c *call) decodeInto(o runtime.Object, want schema.GroupVersionKind) error {
+	if err := c.checkSyntax(); err != nil {
+		return badRequest("the object provided is unrecognized (must be of type %s): %v (%s)", want.Kind, err, summary(c.body.data))
+	}
 	got, strict, err := c.unmarshal(o)
 	if got.Empty() {
 		got = want
@@ -41,9 +46,49 @@ func (c *call) decodeInto(o runtime.Object, want schema.GroupVersionKind) error 
 			got.Kind, got.Version, want.Kind, goName(got), goName(want))
 	}
 	if !got.GroupVersion().Empty() && got.GroupVersion() != want.GroupVersion() {
-		return badRequest("the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion())
+		return badRequest("%s in version %q cannot be handled as a %s: no kind %q is registered for version %q",
+			got.Kind, got.Version, want.Kind, got.Kind, got.GroupVersion())
 	}
 	return c.reportStrict(strict, want)
+}
+
+// checkSyntax sees that the body says, or leaves open, what it is: anything but an object of a known
+// encoding does not.
+func (c *call) checkSyntax() error {
+	data := c.body.data
+	if c.body.media == mediaProtobuf || encoding.IsProtobuf(data) {
+		return nil
+	}
+	if c.body.media == mediaYAML {
+		var err error
+		if data, _, err = encoding.YAMLToJSON(data); err != nil {
+			return err
+		}
+	}
+	var kind struct {
+		APIVersion string `json:"apiVersion,omitempty"`
+		Kind       string `json:"kind,omitempty"`
+	}
+	if err := json.Unmarshal(data, &kind); err != nil {
+		return fmt.Errorf("couldn't get version/kind; json parse error: %v", err)
+	}
+	return nil
+}
+
+// summary is the beginning of a body, for a message.
+func summary(data []byte) string {
+	const most = 30
+	if len(data) == 0 {
+		return "<empty>"
+	}
+	head, more := data, ""
+	if len(data) > most {
+		head, more = data[:most], " ..."
+	}
+	if data[0] == '{' {
+		return string(head) + more
+	}
+	return hex.EncodeToString(head) + more
 }
 
 // decodeBody reads the body of an action: an object of this process, or bytes.
@@ -127,7 +172,7 @@ func (c *call) checkName(o metav1.Object) error {
 	case c.name:
 		return nil
 	case "":
-		return badRequest("name must be provided")
+		return badRequest("the name of the object (%s based on URL) was undeterminable: name must be provided", c.name)
 	default:
 		return badRequest("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), c.name)
 	}

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/proa-dev/proa/internal/access/admission"
 	"github.com/proa-dev/proa/internal/registry"
@@ -36,12 +38,15 @@ func (c *call) parseDelete(q url.Values) error {
 
 func (c *call) decodeDeleteOptions() error {
 	c.validation = metav1.FieldValidationIgnore
-	_, _, err := c.unmarshal(&c.delete)
-	if err != nil {
-		return badRequest("couldn't read the body as DeleteOptions: %v", err)
+	if err := c.checkSyntax(); err != nil {
+		return badRequest("%v", err)
 	}
-	if kind := c.delete.Kind; kind != "" && kind != "DeleteOptions" {
-		return badRequest("decoded object cannot be converted to DeleteOptions")
+	got, _, err := c.unmarshal(&c.delete)
+	if err != nil {
+		return badRequest("%v", err)
+	}
+	if got.Kind != "" && got.Kind != "DeleteOptions" {
+		return badRequest("no kind %q is registered for version %q", got.Kind, got.GroupVersion())
 	}
 	return nil
 }
@@ -99,9 +104,11 @@ func (s *Server) tryDelete(ctx context.Context, c *call, t target) (*answer, err
 	case c.dryRun:
 		return c.deleted(d.object, false), nil
 	case d.remove:
-		if err := s.remove(ctx, c, d.object, t.revision); err != nil {
+		revision, err := s.remove(ctx, c, d.object, t.revision)
+		if err != nil {
 			return nil, err
 		}
+		d.object.SetResourceVersion(strconv.FormatInt(revision, 10))
 		return c.deleted(d.object, false), nil
 	case d.object == t.object:
 		return c.deleted(d.object, true), nil
@@ -117,25 +124,32 @@ func (c *call) checkDeletePreconditions(t target) error {
 		return nil
 	}
 	if p.UID != nil && *p.UID != t.object.GetUID() {
-		return c.conflict(fmt.Sprintf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *p.UID, t.object.GetUID()))
+		return c.mistaken("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, t.object.GetUID())
 	}
 	if rv := t.object.GetResourceVersion(); p.ResourceVersion != nil && *p.ResourceVersion != rv {
-		return c.conflict(fmt.Sprintf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *p.ResourceVersion, rv))
+		return c.mistaken("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, rv)
 	}
 	return nil
 }
 
-// remove deletes the key, and gives back what the object had reserved.
-func (s *Server) remove(ctx context.Context, c *call, o registry.Object, expect store.Revision) error {
+// mistaken is the 409 of a precondition that does not hold. It names the kind, as kube-apiserver does here
+// alone.
+func (c *call) mistaken(format string, args ...any) error {
+	kind := schema.GroupResource{Group: c.version.Group, Resource: c.version.Kind}
+	return apierrors.NewConflict(kind, c.name, fmt.Errorf(format, args...))
+}
+
+// remove deletes the key, gives back what the object had reserved, and tells the revision of the deletion.
+func (s *Server) remove(ctx context.Context, c *call, o registry.Object, expect store.Revision) (store.Revision, error) {
 	finish, err := c.typ.Begin(ctx, nil, o)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = s.store.Commit(ctx, store.Op{Key: c.typ.Prefix + c.key(), Expect: expect})
+	revision, err := s.store.Commit(ctx, store.Op{Key: c.typ.Prefix + c.key(), Expect: expect})
 	if finish != nil {
 		finish(err == nil)
 	}
-	return err
+	return revision, err
 }
 
 // deleted is the answer to a deletion: the object, or a Status that names it.
@@ -175,7 +189,9 @@ func decideDelete(t *registry.Type, old registry.Object, o *metav1.DeleteOptions
 	kept := len(finalizers) > 0 || t.Held(object)
 	switch {
 	case kept && !graceful:
-		if !markDeleted(object, now) && !changed {
+		if t.Held(object) {
+			markHeld(object, now)
+		} else if !markDeleted(object, now) && !changed {
 			return removal{object: old}
 		}
 		t.MarkDeleted(object)
@@ -218,6 +234,14 @@ func decideGrace(t *registry.Type, o registry.Object, opts *metav1.DeleteOptions
 		o.SetGeneration(o.GetGeneration() + 1)
 	}
 	return true, false, period
+}
+
+// markHeld marks an object that its own kind of finalizers keep: it has no grace period.
+func markHeld(o registry.Object, now time.Time) {
+	if o.GetDeletionTimestamp() == nil {
+		at := metav1.NewTime(now.Truncate(time.Second))
+		o.SetDeletionTimestamp(&at)
+	}
 }
 
 // markDeleted marks an object that only its finalizers keep. It tells whether that changed anything.

@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/proa-dev/proa/internal/registry"
@@ -24,11 +25,11 @@ var patchTypes = []string{
 
 // serveResource carries out a request for a resource.
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *requestInfo) {
-	c, err := s.newCall(w, r, info)
-	if err == nil && c == nil {
+	if !s.routes.Load().hasGroup(info.group) {
 		http.NotFound(w, r)
 		return
 	}
+	c, err := s.newCall(w, r, info)
 	if err == nil {
 		err = s.carryOut(w, r, c)
 	}
@@ -37,11 +38,11 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *req
 	}
 }
 
-// newCall makes a call of a request, or nil if there is no such resource.
+// newCall makes a call of a request.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestInfo) (*call, error) {
 	rt := stateOf(r.Context()).route
 	if rt == nil {
-		return nil, nil
+		return nil, noSuchPath()
 	}
 	c := &call{
 		user: userOf(r.Context()), res: rt.res, typ: rt.res.Type, version: rt.version,
@@ -51,8 +52,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	if !rt.res.Namespaced {
 		c.namespace = ""
 	}
-	if !c.allows(c.verb) {
-		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	if !c.routed() {
+		return nil, noSuchPath()
+	}
+	if r.Method == http.MethodHead || !c.allows(c.verb) {
+		return nil, noSuchMethod()
 	}
 	if c.name != "" {
 		if texts := path.IsValidPathSegmentName(c.name); len(texts) > 0 {
@@ -121,6 +125,11 @@ func (c *call) allows(verb string) bool {
 	return slices.Contains(subresourceVerbs, verb)
 }
 
+// routed tells whether the path leads anywhere: an object of a namespaced type is found in its namespace only.
+func (c *call) routed() bool {
+	return !c.typ.Namespaced || c.namespace != "" || c.name == ""
+}
+
 // fitsPath tells whether the verb is one for what the path names: a collection or an object.
 func (c *call) fitsPath(verb string) bool {
 	switch verb {
@@ -141,7 +150,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *call) error
 	var err error
 	if c.verb == "patch" {
 		if c.body.media, err = bodyMedia(r, c.patchMedia()); err != nil {
-			return err
+			return serverResponse(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type")
 		}
 		c.patchType = types.PatchType(c.body.media)
 	} else if c.body.media, err = bodyMedia(r, c.offer(nil).media); err != nil {
@@ -168,7 +177,11 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, c *call) error
 	case c.action() != nil && c.action().Stream:
 		return s.connect(w, r, c)
 	}
-	f, err := negotiate(r, c.offer(objectTransforms))
+	transforms := objectTransforms
+	if c.verb == "deletecollection" {
+		transforms = listTransforms
+	}
+	f, err := negotiate(r, c.offer(transforms))
 	if err != nil {
 		return err
 	}

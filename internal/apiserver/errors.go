@@ -52,6 +52,23 @@ func dress(err error) *apierrors.StatusError {
 	}
 }
 
+// noSuchPath is the 404 of a path below the API that leads nowhere.
+func noSuchPath() error {
+	return serverResponse(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
+}
+
+// noSuchMethod is the 405 of a path that has not this method.
+func noSuchMethod() error {
+	return serverResponse(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource")
+}
+
+// serverResponse is an error about the request itself, before it is known what it is about.
+func serverResponse(code int32, reason metav1.StatusReason, message string) error {
+	s := serverStatus(code, reason, message)
+	s.ErrStatus.Details = &metav1.StatusDetails{}
+	return s
+}
+
 func tooLargeRevision(e *cache.FutureError) *apierrors.StatusError {
 	s := apierrors.NewTimeoutError(e.Error(), 1)
 	s.ErrStatus.Details.Causes = []metav1.StatusCause{{

@@ -114,7 +114,7 @@ func (s *Server) deadline(w http.ResponseWriter, r *http.Request) {
 	if text := r.URL.Query().Get("timeout"); text != "" {
 		asked, err := time.ParseDuration(text)
 		if err != nil {
-			s.writeError(w, r, badRequest("invalid timeout specified in the request URL"))
+			s.writeError(w, r, badRequest("invalid timeout specified in the request URL - %v", err))
 			return
 		}
 		if asked > 0 {
@@ -178,6 +178,7 @@ func (s *Server) limit(w http.ResponseWriter, r *http.Request, st *state) {
 		defer l.leave()
 	}
 	if err := s.authorize(r.Context(), requestAttributes(r, st)); err != nil {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		s.writeError(w, r, err)
 		return
 	}

@@ -47,40 +47,44 @@ func parseListOptions(q url.Values) (metav1.ListOptions, error) {
 
 // checkListOptions refuses combinations that have no meaning, with kube-apiserver's words.
 func (c *call) checkListOptions() error {
-	o := &c.list
-	watch := c.verb == "watch"
-	var errs field.ErrorList
-	match := field.NewPath("resourceVersionMatch")
-	initial := field.NewPath("sendInitialEvents")
-	if o.SendInitialEvents != nil {
-		if !watch {
-			errs = append(errs, field.Forbidden(initial, "sendInitialEvents is forbidden for list"))
-		}
-		if o.ResourceVersionMatch != metav1.ResourceVersionMatchNotOlderThan {
-			errs = append(errs, field.Forbidden(match, fmt.Sprintf("sendInitialEvents requires setting resourceVersionMatch to %s", metav1.ResourceVersionMatchNotOlderThan)))
-		}
+	check := checkOfList
+	if c.verb == "watch" {
+		check = checkOfWatch
 	}
-	if o.ResourceVersionMatch != "" {
-		errs = append(errs, c.checkMatch(match)...)
-	}
-	if len(errs) > 0 {
+	if errs := check(&c.list, field.NewPath("resourceVersionMatch")); len(errs) > 0 {
 		return invalidOptions("ListOptions", errs)
 	}
 	return nil
 }
 
-func (c *call) checkMatch(path *field.Path) field.ErrorList {
-	o := &c.list
-	if c.verb == "watch" {
-		if o.SendInitialEvents == nil {
-			return field.ErrorList{field.Forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")}
-		}
-		return nil
-	}
-	if o.SendInitialEvents != nil {
-		return nil
-	}
+func checkOfWatch(o *metav1.ListOptions, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	notOlder := o.ResourceVersionMatch == metav1.ResourceVersionMatchNotOlderThan
+	if o.SendInitialEvents != nil && !notOlder {
+		errs = append(errs, field.Forbidden(path, fmt.Sprintf("sendInitialEvents requires setting resourceVersionMatch to %s", metav1.ResourceVersionMatchNotOlderThan)))
+	}
+	if o.ResourceVersionMatch != "" && o.SendInitialEvents == nil {
+		errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+	}
+	if o.ResourceVersionMatch != "" && !notOlder {
+		errs = append(errs, field.NotSupported(path, o.ResourceVersionMatch, []string{string(metav1.ResourceVersionMatchNotOlderThan)}))
+	}
+	// A watch from no revision in particular has NotOlderThan for its match, said or not.
+	legacy := o.SendInitialEvents == nil && (o.ResourceVersion == "" || o.ResourceVersion == "0")
+	if o.Continue != "" && (o.ResourceVersionMatch != "" || legacy) {
+		errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
+	}
+	return errs
+}
+
+func checkOfList(o *metav1.ListOptions, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if o.SendInitialEvents != nil {
+		errs = append(errs, field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
+	}
+	if o.ResourceVersionMatch == "" {
+		return errs
+	}
 	if o.ResourceVersion == "" {
 		errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
 	}
@@ -96,14 +100,15 @@ func (c *call) checkMatch(path *field.Path) field.ErrorList {
 	return errs
 }
 
-// parseRevision reads a resourceVersion; "" and "0" are 0.
+// parseRevision reads a resourceVersion; "" and "0" are 0. kube-apiserver calls what is none a bad request
+// in a list, and an error of its own elsewhere.
 func parseRevision(s string) (int64, error) {
 	if s == "" || s == "0" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, invalidOptions("ListOptions", field.ErrorList{field.Invalid(field.NewPath("resourceVersion"), s, err.Error())})
+		return 0, field.Invalid(field.NewPath("resourceVersion"), s, err.Error())
 	}
 	return int64(n), nil
 }

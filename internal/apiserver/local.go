@@ -68,7 +68,7 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 		namespace: r.Namespace, name: r.Name, subresource: r.Subresource,
 	})
 	if rt == nil {
-		return nil, notServed(r)
+		return nil, l.notServed(r)
 	}
 	c := &call{
 		user: l.user, res: rt.res, typ: rt.res.Type, version: rt.version,
@@ -88,8 +88,11 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 	if err := l.server.authorize(ctx, c.attributes()); err != nil {
 		return nil, err
 	}
+	if !c.routed() {
+		return nil, noSuchPath()
+	}
 	if !c.allows(c.verb) {
-		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+		return nil, noSuchMethod()
 	}
 	if err := c.settleOptions(l.agent); err != nil {
 		return nil, err
@@ -100,8 +103,11 @@ func (l *local) call(ctx context.Context, r *client.Request) (*call, error) {
 	return c, nil
 }
 
-// notServed is the error that clients make of HTTP's 404 that is no Status.
-func notServed(r *client.Request) error {
+// notServed is the error that clients make of HTTP's 404. Where not even the group is known, that is no Status.
+func (l *local) notServed(r *client.Request) error {
+	if l.server.routes.Load().hasGroup(r.Resource.Group) {
+		return noSuchPath()
+	}
 	methods := map[string]string{"create": "post", "update": "put", "list": "get", "watch": "get", "deletecollection": "delete"}
 	method := cmp.Or(methods[r.Verb], r.Verb)
 	return apierrors.NewGenericServerResponse(http.StatusNotFound, method, r.Resource.GroupResource(), r.Name, "404 page not found", 0, true)

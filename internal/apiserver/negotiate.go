@@ -55,14 +55,22 @@ func negotiate(r *http.Request, o offer) (format, error) {
 	if header == "" {
 		header = "*/*"
 	}
-	for _, c := range parseAccept(header) {
+	clauses := parseAccept(header)
+	for _, c := range clauses {
 		if f, ok := o.serve(c); ok {
 			f.pretty = wantsPretty(r, c)
 			return f, nil
 		}
 	}
+	if !slices.ContainsFunc(clauses, o.knows) {
+		return format{}, serverResponse(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
+			"406: Not Acceptable\n\nAvailable representations: "+strings.Join(o.media, ", "))
+	}
 	return format{}, notAcceptable(o.media)
 }
+
+// knows tells whether a clause names a media type that is offered, whatever its parameters want of it.
+func (o offer) knows(c clause) bool { return slices.Contains(o.media, c.kind+"/"+c.sub) }
 
 func (o offer) serve(c clause) (format, bool) {
 	for _, media := range o.media {
@@ -152,7 +160,7 @@ func bodyMedia(r *http.Request, supported []string) (string, error) {
 	header := r.Header.Get("Content-Type")
 	media, _, _ := strings.Cut(header, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
-	if media == "" {
+	if header == "" {
 		return mediaJSON, nil
 	}
 	if !slices.Contains(supported, media) {

@@ -90,11 +90,11 @@ func (i *requestInfo) parseVerb(r *http.Request) {
 		}
 	case http.MethodGet, http.MethodHead:
 		i.verb = "get"
-		if watch := r.URL.Query().Get("watch"); i.prefixWatch || watch == "true" || watch == "1" {
-			if i.subresource == "" {
-				i.verb = "watch"
-			}
-		} else if i.name == "" {
+		q := r.URL.Query()
+		switch {
+		case i.prefixWatch && i.subresource == "", i.name == "" && q.Has("watch") && parseBool(q.Get("watch")):
+			i.verb = "watch"
+		case i.name == "":
 			i.verb = "list"
 		}
 	}

@@ -131,6 +131,16 @@ func (rs *routes) of(i *requestInfo) *route {
 	return &rt
 }
 
+// hasGroup tells whether any version of a group is served.
+func (rs *routes) hasGroup(group string) bool {
+	for gv := range rs.byVersion {
+		if gv.Group == group {
+			return true
+		}
+	}
+	return false
+}
+
 // byResource finds a stored resource whatever the version.
 func (rs *routes) byResource(gr schema.GroupResource) *resource {
 	i := slices.IndexFunc(rs.types, func(r *resource) bool { return r.GroupResource() == gr })

@@ -157,7 +157,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		return
 	}
+	if s.belowGroup(r.URL.Path) {
+		s.writeError(w, r, noSuchPath())
+		return
+	}
 	http.NotFound(w, r)
+}
+
+// belowGroup tells whether a path is one of an API group that is served.
+func (s *Server) belowGroup(path string) bool {
+	parts := splitPath(path)
+	switch {
+	case len(parts) > 1 && parts[0] == "api":
+		return true
+	case len(parts) > 2 && parts[0] == "apis":
+		return s.routes.Load().hasGroup(parts[1])
+	}
+	return false
 }
 
 func (s *Server) pathHandler(path string) http.Handler {

@@ -30,7 +30,7 @@ func includeObject(r *http.Request) (metav1.IncludeObjectPolicy, error) {
 	case metav1.IncludeNone, metav1.IncludeMetadata, metav1.IncludeObject:
 		return p, nil
 	default:
-		return "", badRequest(`invalid value for includeObject: %q`, p)
+		return "", badRequest("Unable to convert to Table as requested: includeObject: Invalid value: %q: must be 'Metadata', 'Object', 'None', or empty", p)
 	}
 }
 

@@ -180,8 +180,9 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 		return ok(o), nil
 	}
 	if c.finished(o) {
+		_, err := s.remove(ctx, c, o, t.revision)
 		committed = true
-		return ok(o), s.remove(ctx, c, o, t.revision)
+		return ok(o), err
 	}
 	committed, err = s.commitChange(ctx, c, o, t)
 	return ok(o), err

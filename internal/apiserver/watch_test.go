@@ -162,7 +162,7 @@ func TestWatchOfOneObject(t *testing.T) {
 	w := newWorld(t)
 	put(w, "a", "1")
 	for _, path := range []string{
-		configMaps + "/a?watch=1", configMaps + "?watch=1&fieldSelector=metadata.name%3Da",
+		configMaps + "?watch=1&fieldSelector=metadata.name%3Da",
 		"/api/v1/watch/namespaces/n/configmaps/a",
 	} {
 		s := w.watch(t, path)
@@ -252,15 +252,15 @@ func TestWatchTooOldIsAnErrorEvent(t *testing.T) {
 func TestWatchBadRequests(t *testing.T) {
 	w := newWorld(t).serve()
 	for path, code := range map[string]int{
-		configMaps + "?watch=1&resourceVersion=x":                        http.StatusUnprocessableEntity,
-		configMaps + "?watch=1&resourceVersionMatch=Exact":               http.StatusUnprocessableEntity,
-		configMaps + "?watch=1&sendInitialEvents=true":                   http.StatusUnprocessableEntity,
-		configMaps + "?watch=1&labelSelector=a+b":                        http.StatusBadRequest,
-		configMaps + "?watch=1&fieldSelector=spec.x%3Dy":                 http.StatusBadRequest,
-		configMaps + "?watch=1&timeoutSeconds=x":                         http.StatusBadRequest,
-		configMaps + "/a?watch=1&fieldSelector=metadata.name%3Db":        http.StatusBadRequest,
-		"/api/v1/namespaces/n/pods/p/status?watch=1":                     http.StatusNotFound,
-		"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?watch=1": http.StatusMethodNotAllowed,
+		configMaps + "?watch=1&resourceVersion=x":                                 http.StatusInternalServerError,
+		configMaps + "?watch=1&resourceVersionMatch=Exact":                        http.StatusUnprocessableEntity,
+		configMaps + "?watch=1&sendInitialEvents=true":                            http.StatusUnprocessableEntity,
+		configMaps + "?watch=1&labelSelector=a+b":                                 http.StatusBadRequest,
+		configMaps + "?watch=1&fieldSelector=spec.x%3Dy":                          http.StatusBadRequest,
+		configMaps + "?watch=1&timeoutSeconds=x":                                  http.StatusBadRequest,
+		"/api/v1/watch/namespaces/n/configmaps/a?fieldSelector=metadata.name%3Db": http.StatusBadRequest,
+		"/api/v1/namespaces/n/pods/p/status?watch=1":                              http.StatusNotFound,
+		"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?watch=1":          http.StatusMethodNotAllowed,
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		res := w.open(t, ctx, path)
