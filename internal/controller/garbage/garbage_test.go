@@ -197,6 +197,21 @@ func TestStrayReference(t *testing.T) {
 	})
 }
 
+// An owner that was made anew is another.
+func TestOwnerMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bench(t)
+		anew := parse("ns/a")
+		anew.SetUID("another")
+		b.Server.Put(anew)
+		b.Server.Put(parse("ns/b < ns/a"))
+		b.Settle()
+		if got := present(b); !slices.Equal(got, []string{"ns/a"}) {
+			t.Errorf("left %q", got)
+		}
+	})
+}
+
 // A kind that is not known yet protects what it owns, until it is known.
 func TestNewResource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
