@@ -4,7 +4,8 @@
 // # Revisions
 //
 // One sequence of revisions covers all keys. Every successful Commit takes exactly one revision, the
-// next one, and all its operations carry it. Revisions grow in commit order and never go back, across
+// next one, and all its operations carry it. (Where others share the sequence, as in an etcd cluster, their
+// writes take revisions too, which have no events here.) Revisions grow in commit order and never go back, across
 // restarts too. The revision of the last commit that touched a key is that key's revision; clients see
 // it as resourceVersion.
 //
@@ -88,7 +89,8 @@ type Store interface {
 	// the commit's revision. When it returns nil the commit is durable, as far as the operator asked.
 	// A failed precondition is a *ConflictError and changes nothing. ErrNoSpace and other I/O errors
 	// mean that nothing was acknowledged; reads go on. A context that ends while the commit is under
-	// way gives the context's error, and the commit may or may not have happened.
+	// way gives the context's error, and the commit may or may not have happened; ErrUncertain says the
+	// same when the store itself lost sight of it.
 	// A commit has an op at least, and no two that name the same key.
 	Commit(ctx context.Context, ops ...Op) (Revision, error)
 
@@ -136,12 +138,15 @@ type Snapshot interface {
 
 // Stream hands out events in order.
 type Stream interface {
-	// Next waits for events and returns those that are ready, at least one: whole commits, never part of
-	// one. A reader that is far behind gets them in several calls. After the context ends, the store closes or the reader falls out of the window it returns an
-	// error (the context's, ErrClosed, ErrCompacted) and goes on returning it.
+	// Next waits for events and returns those that are ready: whole commits, never part of one. A reader
+	// that is far behind gets them in several calls. It returns none, and no error, when Reached has moved
+	// and that is all there is to know; only a store that others write to besides has cause to. After the
+	// context ends, the store closes or the reader falls out of the window it returns an error (the
+	// context's, ErrClosed, ErrCompacted) and goes on returning it.
 	Next(ctx context.Context) ([]Event, error)
 	// Reached is a revision up to which Next has returned all events; it may run ahead of the last
-	// event's when the store knows that nothing lies between.
+	// event's when the store knows that nothing lies between. It gets to every revision that Revision or
+	// Snapshot has told, soon, as long as Next is called.
 	Reached() Revision
 	Close() error
 }
@@ -153,6 +158,9 @@ var (
 	ErrCompacted = errors.New("revision has been compacted")
 	ErrNoSpace   = errors.New("no space left on the store's device")
 	ErrClosed    = errors.New("store is closed")
+	// ErrUncertain means that a commit may or may not have happened: the connection to the store broke
+	// before the answer came.
+	ErrUncertain = errors.New("the outcome of the commit is unknown: it may or may not have happened")
 	// ErrCorrupt means that stored bytes failed their checksum; they are never returned.
 	ErrCorrupt = errors.New("stored data is damaged")
 )

@@ -1,0 +1,298 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/proa-dev/proa/internal/store"
+	engine "github.com/proa-dev/proa/internal/store/etcd"
+)
+
+const patience = 60 * time.Second
+
+// storm is writers and readers that go on while things break. At the end every stream has had every commit
+// that was acknowledged exactly once, in order, each with the value that the key's last event wrote, and no
+// commit that etcd refused.
+type storm struct {
+	t     *testing.T
+	s     store.Store
+	start store.Revision
+
+	mu      sync.Mutex
+	acked   map[string]store.Revision // by value
+	refused map[string]bool
+	unknown int
+}
+
+func runStorm(t *testing.T, s store.Store, disturb func()) {
+	start, err := s.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	m := &storm{t: t, s: s, start: start, acked: map[string]store.Revision{}, refused: map[string]bool{}}
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	var writers, readers sync.WaitGroup
+	calm := make(chan struct{})
+	for w := range 4 {
+		writers.Go(func() { m.write(ctx, calm, w, rand.New(rand.NewPCG(seed, uint64(w)))) })
+	}
+	last := make(chan struct{})
+	var end store.Revision
+	seen := make([][]store.Event, 3)
+	for i := range seen {
+		readers.Go(func() { seen[i] = m.follow(ctx, last, &end) })
+	}
+	time.Sleep(300 * time.Millisecond)
+	disturb()
+	time.Sleep(300 * time.Millisecond)
+	close(calm)
+	writers.Wait()
+	for end == 0 && ctx.Err() == nil {
+		if end, err = s.Commit(ctx, store.Op{Key: "end", Value: []byte("end"), Expect: store.AnyRevision}); err != nil {
+			t.Logf("the last commit: %v", err)
+		}
+	}
+	close(last)
+	readers.Wait()
+	t.Logf("%d acknowledged, %d refused, %d unknown", len(m.acked), len(m.refused), m.unknown)
+	if len(m.acked) < 20 {
+		t.Fatal("the storm wrote too little to mean anything")
+	}
+	for i := range seen {
+		m.check(i, seen[i])
+	}
+}
+
+func (m *storm) write(ctx context.Context, calm <-chan struct{}, w int, r *rand.Rand) {
+	for i := 0; ; i++ {
+		select {
+		case <-calm:
+			return
+		case <-ctx.Done():
+			return
+		default:
+		}
+		key, value := fmt.Sprintf("key%d", r.IntN(5)), fmt.Sprintf("%d/%d", w, i)
+		limited, cancel := context.WithTimeout(ctx, 3*time.Second)
+		kv, err := m.s.Get(limited, key)
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			var rev store.Revision
+			rev, err = m.s.Commit(limited, store.Op{Key: key, Value: []byte(value), Expect: kv.Revision})
+			m.note(value, rev, err)
+		}
+		cancel()
+	}
+}
+
+func (m *storm) note(value string, rev store.Revision, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err == nil:
+		m.acked[value] = rev
+	case errors.Is(err, store.ErrConflict):
+		m.refused[value] = true
+	case errors.Is(err, store.ErrUncertain), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		m.unknown++
+	default:
+		m.t.Logf("commit: %v", err)
+		m.refused[value] = true
+	}
+}
+
+func (m *storm) follow(ctx context.Context, last <-chan struct{}, end *store.Revision) (events []store.Event) {
+	st, err := m.s.Events(ctx, m.start)
+	if err != nil {
+		m.t.Error(err)
+		return nil
+	}
+	defer st.Close()
+	for {
+		select {
+		case <-last:
+			if st.Reached() >= *end {
+				return events
+			}
+		default:
+		}
+		if len(events) > 0 && events[len(events)-1].Key == "end" {
+			return events
+		}
+		more, err := st.Next(ctx)
+		if err != nil {
+			m.t.Errorf("next: %v", err)
+			return events
+		}
+		events = append(events, more...)
+	}
+}
+
+func (m *storm) check(reader int, events []store.Event) {
+	state := map[string]store.Event{}
+	byValue := map[string]store.Revision{}
+	at := m.start
+	for _, e := range events {
+		if e.Revision <= at {
+			m.t.Fatalf("reader %d: revision %d after %d", reader, e.Revision, at)
+		}
+		at = e.Revision
+		before := state[e.Key]
+		if string(before.Value) != string(e.Prev) || before.Revision != e.PrevRevision {
+			m.t.Fatalf("reader %d: %s at %d follows %q at %d, but the event before was %q at %d",
+				reader, e.Key, e.Revision, e.Prev, e.PrevRevision, before.Value, before.Revision)
+		}
+		state[e.Key] = e
+		if m.refused[string(e.Value)] {
+			m.t.Fatalf("reader %d: commit %s was refused, and is there", reader, e.Value)
+		}
+		byValue[string(e.Value)] = e.Revision
+	}
+	for value, rev := range m.acked {
+		if byValue[value] != rev {
+			m.t.Fatalf("reader %d: commit %s was acknowledged at %d and seen at %d", reader, value, rev, byValue[value])
+		}
+	}
+}
+
+func TestMemberKilled(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3)
+	s := open(t, engine.Options{Endpoints: c.endpoints(), RequestTimeout: 3 * time.Second})
+	runStorm(t, s, func() {
+		for range 2 {
+			leader := c.leader()
+			c.stop(leader)
+			time.Sleep(700 * time.Millisecond)
+			c.restart(leader)
+		}
+	})
+}
+
+func TestLeaderMoved(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3)
+	s := open(t, engine.Options{Endpoints: c.endpoints(), RequestTimeout: 3 * time.Second})
+	runStorm(t, s, func() {
+		for range 3 {
+			leader := c.leader()
+			to := c.members[(leader+1)%3].server.Server.MemberID()
+			if err := c.members[leader].server.Server.MoveLeader(t.Context(), uint64(c.members[leader].server.Server.MemberID()), uint64(to)); err != nil && !errors.Is(err, raft.ErrProposalDropped) {
+				t.Logf("move: %v", err)
+			}
+			time.Sleep(300 * time.Millisecond)
+		}
+	})
+}
+
+func TestNetworkCut(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, startCluster(t, 1).members[0].client)
+	s := open(t, engine.Options{Endpoints: []string{p.url}, RequestTimeout: 3 * time.Second})
+	runStorm(t, s, func() {
+		for i := range 6 {
+			p.setCut(true)
+			time.Sleep(time.Duration(i) * 50 * time.Millisecond)
+			p.setCut(false)
+			time.Sleep(200 * time.Millisecond)
+		}
+	})
+}
+
+// A member without its peers serves no watch and no consistent read; the others go on.
+func TestMemberAlone(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3)
+	alone := (c.leader() + 1) % 3
+	var proxies []*proxy
+	var endpoints []string
+	for _, m := range c.members {
+		p := startProxy(t, m.client)
+		proxies, endpoints = append(proxies, p), append(endpoints, p.url)
+	}
+	s := open(t, engine.Options{Endpoints: endpoints, RequestTimeout: 3 * time.Second})
+	runStorm(t, s, func() {
+		proxies[alone].setCut(true)
+		time.Sleep(time.Second)
+		proxies[alone].setCut(false)
+		time.Sleep(300 * time.Millisecond)
+	})
+}
+
+// The answer to a commit is lost: the store must not say that nothing happened.
+func TestUncertain(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 1)
+	p := startProxy(t, c.members[0].client)
+	s := open(t, engine.Options{Endpoints: []string{p.url}, RequestTimeout: 2 * time.Second})
+	direct := open(t, engine.Options{Endpoints: c.endpoints()})
+	p.setMute(true)
+	_, err := s.Commit(t.Context(), store.Op{Key: "a", Value: []byte("1"), Expect: store.MustNotExist})
+	if !errors.Is(err, store.ErrUncertain) {
+		t.Fatalf("a commit whose answer was lost: %v", err)
+	}
+	if kv, err := direct.Get(t.Context(), "a"); err != nil || string(kv.Value) != "1" {
+		t.Fatalf("the commit did not happen, so this test shows nothing: %v, %v", kv, err)
+	}
+	p.setMute(false)
+	var conflict *store.ConflictError
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		_, err = s.Commit(t.Context(), store.Op{Key: "a", Value: []byte("1"), Expect: store.MustNotExist})
+		if errors.As(err, &conflict) {
+			break
+		}
+	}
+	if conflict == nil || string(conflict.Actual.Value) != "1" {
+		t.Fatalf("the same commit again: %v", err)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	url := freeURL(t)
+	begin := time.Now()
+	_, err := engine.Open(t.Context(), engine.Options{Endpoints: []string{url}, DialTimeout: 500 * time.Millisecond})
+	if err == nil || time.Since(begin) > 5*time.Second {
+		t.Fatalf("open, after %v: %v", time.Since(begin), err)
+	}
+	t.Log(err)
+}
+
+func TestNoSpace(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.members[0].config.QuotaBackendBytes = 2 << 20
+	c.begin()
+	s := open(t, engine.Options{Endpoints: c.endpoints()})
+	value := slices.Repeat([]byte("x"), 256<<10)
+	var err error
+	var last store.Revision
+	for i := 0; err == nil && i < 100; i++ {
+		var rev store.Revision
+		if rev, err = s.Commit(t.Context(), store.Op{Key: fmt.Sprint(i), Value: value}); err == nil {
+			last = rev
+		}
+	}
+	if !errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUncertain) {
+		t.Fatalf("a full etcd: %v", err)
+	}
+	if kv, err := s.Get(t.Context(), "0"); err != nil || len(kv.Value) != len(value) {
+		t.Fatalf("a read of a full etcd: %v", err)
+	}
+	if rev, err := s.Revision(t.Context()); err != nil || rev != last {
+		t.Fatalf("revision %d, %v; want %d", rev, err, last)
+	}
+	if size, err := s.Size(t.Context()); err != nil || size < 2<<20 {
+		t.Fatalf("size %d, %v", size, err)
+	}
+}
