@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/proa-dev/proa/internal/access"
@@ -73,19 +74,33 @@ func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 		})
 	}
 	if p.config.runs(Controllers) {
-		run("controller manager", func(ctx context.Context) error { return runControllers(ctx, ids, metrics, p.log) })
+		run("controller manager", p.elected("kube-controller-manager", func(ctx context.Context) error { return runControllers(ctx, ids, p.clusterKeys(), metrics, p.log) }))
 	}
 	if p.config.runs(Scheduler) {
-		run("scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, p.log) })
+		run("scheduler", p.elected("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, p.log) }))
 	}
 	if p.config.runs(Nodes) && p.config.Nodes > 0 {
-		run("nodes", func(ctx context.Context) error { return runNodes(ctx, ids, p.config.Nodes, metrics, p.log) })
+		run("nodes", p.elected("proa-simulated-nodes", func(ctx context.Context) error { return runNodes(ctx, ids, p.config.Nodes, metrics, p.log) }))
 	}
 	return nil
 }
 
+// clusterKeys are what controllers publish or sign with.
+type clusterKeys struct {
+	// rootCA is the PEM by which pods trust the API server; nil publishes none.
+	rootCA []byte
+	// tokens signs tokens that Secrets hold; nil makes none.
+	tokens func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error)
+}
+
+func (p *plane) clusterKeys() clusterKeys {
+	return clusterKeys{rootCA: p.pki.CA, tokens: func(_ context.Context, account *corev1.ServiceAccount, holder *corev1.Secret) (string, error) {
+		return p.issuer.IssueLegacy(account, holder)
+	}}
+}
+
 // runControllers runs every controller until the context ends.
-func runControllers(ctx context.Context, ids identities, metrics *informer.Metrics, log *slog.Logger) error {
+func runControllers(ctx context.Context, ids identities, keys clusterKeys, metrics *informer.Metrics, log *slog.Logger) error {
 	manager, err := ids.component(controllerManagerUser)
 	if err != nil {
 		return err
@@ -118,7 +133,8 @@ func runControllers(ctx context.Context, ids identities, metrics *informer.Metri
 		}
 		recorder := events.NewRecorder(transport, component, "")
 		runner := e.Start(controller.Deps{
-			Client: transport, Informers: set, Events: recorder, Clock: clock.RealClock{}, Logger: log,
+			Client: transport, Informers: set, Events: recorder, Clock: clock.RealClock{}, Logger: log, Metrics: metrics,
+			RootCA: keys.rootCA, Tokens: keys.tokens,
 		})
 		start(e.Name, func(ctx context.Context) error {
 			defer recorder.Close(context.WithoutCancel(ctx))
@@ -158,7 +174,8 @@ func runNodes(ctx context.Context, ids identities, nodes int, metrics *informer.
 	recorder := events.NewRecorder(transport, "kubelet", "")
 	defer recorder.Close(context.WithoutCancel(ctx))
 	agent, err := node.NewSimulated(node.Options{
-		Client: transport, Informers: set, Nodes: nodes, Version: KubernetesVersion + "+proa" + Version, Events: recorder, Logger: log,
+		Client: transport, Informers: set, Nodes: nodes, Version: KubernetesVersion + "+proa" + Version,
+		Events: recorder, Logger: log, Metrics: metrics,
 	})
 	if err != nil {
 		return err

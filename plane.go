@@ -55,6 +55,7 @@ type plane struct {
 	insecure  net.Listener // nil without an insecure port
 	address   netip.AddrPort
 	admin     *tls.Certificate
+	issuer    *authn.Issuer
 	scratch   string     // directory to remove at the end, "" if there is none
 	clusterIP netip.Addr // of the Service default/kubernetes
 	ready     chan struct{}
@@ -71,14 +72,14 @@ func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
 	if err := p.listen(); err != nil {
 		return nil, err
 	}
-	if err := p.openStore(); err != nil {
+	if err := p.openStore(ctx); err != nil {
 		return nil, err
 	}
 	services, err := p.allocator()
 	if err != nil {
 		return nil, err
 	}
-	if err := p.openKeys(); err != nil {
+	if err := p.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	p.cache = cache.New(p.store, cache.Options{Logger: p.log})
@@ -126,7 +127,11 @@ func cause(err error) error {
 	return err
 }
 
-func (p *plane) openStore() (err error) {
+func (p *plane) openStore(ctx context.Context) (err error) {
+	if p.config.Etcd.used() {
+		p.store, err = p.openEtcd(ctx)
+		return err
+	}
 	o := embedded.Options{
 		Durability: embedded.Durability(p.config.Durability), WatchHistory: p.config.WatchHistory, Logger: p.log,
 	}
@@ -152,7 +157,7 @@ func (p *plane) allocator() (*allocate.Services, error) {
 	return allocate.New(c)
 }
 
-func (p *plane) openKeys() (err error) {
+func (p *plane) openKeys(ctx context.Context) (err error) {
 	o := pki.Options{Hosts: []string{p.config.BindAddress, p.clusterIP.String()}}
 	if p.config.DataDir != "" {
 		o.Dir = filepath.Join(p.config.DataDir, "pki")
@@ -160,6 +165,11 @@ func (p *plane) openKeys() (err error) {
 		return err
 	} else {
 		o.Dir = p.scratch
+	}
+	if p.config.Etcd.used() {
+		if err := shareKeys(ctx, p.store, o.Dir); err != nil {
+			return err
+		}
 	}
 	if p.pki, err = pki.Open(o); err != nil {
 		return err
@@ -174,6 +184,7 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 	if err != nil {
 		return err
 	}
+	p.issuer = issuer
 	audiences := []string{tokenIssuer}
 	kinds := authn.TokenKinds{authn.AccountTokens{Issuer: issuer, Objects: storage, Audiences: audiences}}
 	if file := p.config.TokenAuthFile; file != "" {

@@ -72,6 +72,9 @@ type Config struct {
 	Durability string
 	// WatchHistory is for how long watches can resume; 0 is ten minutes.
 	WatchHistory time.Duration
+	// Etcd keeps the objects in an etcd cluster, which several servers can share; the zero value keeps them
+	// in DataDir.
+	Etcd Etcd
 	// Logger gets what an operator should know; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -110,6 +113,9 @@ func (c *Config) Validate() error {
 		if _, err := netip.ParsePrefix(c.ServiceClusterIPRange); err != nil {
 			return fmt.Errorf("service cluster IP range %q is not a CIDR such as 10.0.0.0/24", c.ServiceClusterIPRange)
 		}
+	}
+	if err := c.Etcd.validate(c); err != nil {
+		return err
 	}
 	switch embedded.Durability(c.Durability) {
 	case "", embedded.Sync, embedded.Batch, embedded.Memory:

@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +72,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.leases = leases{client: client}
 	if err := e.reach(ctx); err != nil {
 		e.Close()
-		return nil, fmt.Errorf("etcd at %s does not answer: %w", strings.Join(opts.Endpoints, ", "), err)
+		return nil, fmt.Errorf("etcd at %s does not answer: %w", strings.Join(opts.Endpoints, ", "), errors.Join(err, dial(ctx, opts.Endpoints)))
 	}
 	if opts.CompactInterval > 0 {
 		e.calls.Go(e.compactByAge)
@@ -97,6 +99,21 @@ func (e *Engine) reach(ctx context.Context) error {
 			return last
 		}
 	}
+}
+
+// dial finds out what the client does not tell: why there is no connection.
+func dial(ctx context.Context, endpoints []string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for _, endpoint := range endpoints {
+		u, _ := url.Parse(endpoint) // Validate has parsed it
+		c, failed := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+		if failed == nil {
+			failed = c.Close()
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 func connect(opts Options, tlsConfig *tls.Config) (*clientv3.Client, error) {
