@@ -164,7 +164,11 @@ func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveCoreResources(w http.ResponseWriter, r *http.Request) {
 	parts := splitPath(r.URL.Path)
-	s.serveResources(w, r, schema.GroupVersion{Version: parts[len(parts)-1]}, len(parts) == 2)
+	if len(parts) == 1 {
+		s.serveCoreVersions(w, r)
+		return
+	}
+	s.serveResources(w, r, schema.GroupVersion{Version: parts[1]}, len(parts) == 2)
 }
 
 func (s *Server) serveGroup(w http.ResponseWriter, r *http.Request) {
