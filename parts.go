@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/access/authn"
 	"github.com/proa-dev/proa/internal/bootstrap"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/client/events"
@@ -65,7 +66,8 @@ func agentOf(user string) string {
 func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 	ids := localIdentities{p}
 	metrics := &informer.Metrics{}
-	p.api.Metrics().MustRegister(informer.Collector(metrics))
+	placing := scheduler.NewMetrics("default-scheduler")
+	p.api.Metrics().MustRegister(informer.Collector(metrics), placing)
 	run := func(name string, f func(context.Context) error) {
 		parts.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
@@ -77,7 +79,7 @@ func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 		run("controller manager", p.elected("kube-controller-manager", func(ctx context.Context) error { return runControllers(ctx, ids, p.clusterKeys(), metrics, p.log) }))
 	}
 	if p.config.runs(Scheduler) {
-		run("scheduler", p.elected("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, p.log) }))
+		run("scheduler", p.elected("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, placing, p.log) }))
 	}
 	if p.config.runs(Nodes) && p.config.Nodes > 0 {
 		run("nodes", p.elected("proa-simulated-nodes", func(ctx context.Context) error { return runNodes(ctx, ids, p.config.Nodes, metrics, p.log) }))
@@ -94,9 +96,13 @@ type clusterKeys struct {
 }
 
 func (p *plane) clusterKeys() clusterKeys {
-	return clusterKeys{rootCA: p.pki.CA, tokens: func(_ context.Context, account *corev1.ServiceAccount, holder *corev1.Secret) (string, error) {
-		return p.issuer.IssueLegacy(account, holder)
-	}}
+	return clusterKeys{rootCA: p.pki.CA, tokens: tokensOf(p.issuer)}
+}
+
+func tokensOf(issuer *authn.Issuer) func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
+	return func(_ context.Context, account *corev1.ServiceAccount, holder *corev1.Secret) (string, error) {
+		return issuer.IssueLegacy(account, holder)
+	}
 }
 
 // runControllers runs every controller until the context ends.
@@ -152,7 +158,7 @@ func runControllers(ctx context.Context, ids identities, keys clusterKeys, metri
 }
 
 // runScheduler runs the scheduler until the context ends.
-func runScheduler(ctx context.Context, ids identities, metrics *informer.Metrics, log *slog.Logger) error {
+func runScheduler(ctx context.Context, ids identities, metrics *informer.Metrics, placing *scheduler.Metrics, log *slog.Logger) error {
 	transport, err := ids.component(schedulerUser)
 	if err != nil {
 		return err
@@ -160,7 +166,7 @@ func runScheduler(ctx context.Context, ids identities, metrics *informer.Metrics
 	set := informer.NewSet(transport, informer.SetOptions{Logger: log, Metrics: metrics})
 	recorder := events.NewRecorder(transport, "default-scheduler", "")
 	defer recorder.Close(context.WithoutCancel(ctx))
-	s := scheduler.New(scheduler.Deps{Client: transport, Informers: set, Events: recorder, Logger: log})
+	s := scheduler.New(scheduler.Deps{Client: transport, Informers: set, Events: recorder, Logger: log, Metrics: placing})
 	return controller.Together(controller.RunnerFunc(set.Run), s).Run(ctx)
 }
 

@@ -65,6 +65,7 @@ func componentCommand(name, short string, run func(context.Context, proa.Compone
 func controllerManagerCommand() *cobra.Command {
 	cmd, f := componentCommand("controller-manager", "Run the controllers for an API server", proa.RunControllerManager)
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "work only while holding the Lease kube-system/kube-controller-manager")
+	cmd.Flags().StringVar(&f.ServiceAccountKeyFile, "service-account-private-key-file", "", "key that signs tokens kept in Secrets, pki/sa.key of the server's data directory; none are made without it")
 	return cmd
 }
 

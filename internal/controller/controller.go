@@ -36,8 +36,10 @@ type Loop struct {
 	// Needs are waited for before the first Sync: the informers that it reads.
 	Needs []informer.Syncer
 	// Queue shapes the queue. Its Name is the loop's if empty.
-	Queue  informer.QueueOptions
-	Logger *slog.Logger // slog.Default() if nil
+	Queue informer.QueueOptions
+	// Metrics is what the queue reports to; nil for none.
+	Metrics *informer.Metrics
+	Logger  *slog.Logger // slog.Default() if nil
 
 	once  sync.Once
 	queue *informer.Queue[Key]
@@ -82,6 +84,9 @@ func (l *Loop) keys() *informer.Queue[Key] {
 		o := l.Queue
 		if o.Name == "" {
 			o.Name = l.Name
+		}
+		if o.Metrics == nil {
+			o.Metrics = l.Metrics
 		}
 		l.queue = informer.NewQueue[Key](o)
 	})

@@ -52,6 +52,8 @@ type Options struct {
 	// Workers is how many pods are worked on at a time; 32 if zero.
 	Workers int
 	Logger  *slog.Logger // slog.Default() if nil
+	// Metrics is what the agent's queues report to; nil for none.
+	Metrics *informer.Metrics
 }
 
 // Defaults of Options.
@@ -117,8 +119,8 @@ func NewSimulated(o Options) (*Agent, error) {
 		nodes:   informer.For(o.Informers, client.Nodes),
 		byName:  map[string]*member{},
 		records: map[informer.Key]*record{},
-		queue:   informer.NewQueue[informer.Key](informer.QueueOptions{Name: "node-pods", MaxDelay: maxPodRetryDelay}),
-		beats:   informer.NewQueue[*member](informer.QueueOptions{Name: "node-heartbeats", MaxDelay: maxRetryDelay}),
+		queue:   informer.NewQueue[informer.Key](informer.QueueOptions{Name: "node-pods", MaxDelay: maxPodRetryDelay, Metrics: o.Metrics}),
+		beats:   informer.NewQueue[*member](informer.QueueOptions{Name: "node-heartbeats", MaxDelay: maxRetryDelay, Metrics: o.Metrics}),
 	}
 	for i := range o.Nodes {
 		m := newMember(o, i)

@@ -20,7 +20,7 @@ import (
 func Start(d controller.Deps) controller.Runner {
 	roles := informer.For(d.Informers, client.ClusterRoles)
 	l := &controller.Loop{
-		Name: "clusterrole-aggregation-controller", Workers: 1, Logger: d.Logger, Needs: []informer.Syncer{roles},
+		Name: "clusterrole-aggregation-controller", Workers: 1, Logger: d.Logger, Metrics: d.Metrics, Needs: []informer.Syncer{roles},
 		Queue: informer.QueueOptions{Name: "ClusterRoleAggregator"},
 		Sync: func(ctx context.Context, _ controller.Key) (time.Duration, error) {
 			return 0, write(ctx, d.Client, aggregate.Roles(roles.List()))

@@ -37,7 +37,7 @@ func Start(d controller.Deps) controller.Runner {
 	}
 	owned.Index(c.jobs)
 	l := &controller.Loop{
-		Name: "cronjob-controller", Sync: c.sync, Needs: []informer.Syncer{c.crons, c.jobs}, Logger: d.Logger,
+		Name: "cronjob-controller", Sync: c.sync, Needs: []informer.Syncer{c.crons, c.jobs}, Logger: d.Logger, Metrics: d.Metrics,
 		Queue: informer.QueueOptions{Name: "cronjob"},
 	}
 	h := controller.Enqueue[batchv1.CronJob](l)

@@ -58,7 +58,7 @@ func New(d controller.Deps) controller.Runner {
 	owned.Index(l.pods)
 	owned.Index(l.revisions)
 	l.loop = &controller.Loop{
-		Name: "daemonset-controller", Workers: 2, Sync: l.sync, Logger: d.Logger,
+		Name: "daemonset-controller", Workers: 2, Sync: l.sync, Logger: d.Logger, Metrics: d.Metrics,
 		Needs: []informer.Syncer{l.sets, l.pods, l.nodes, l.revisions},
 	}
 	h := controller.Enqueue[appsv1.DaemonSet](l.loop)

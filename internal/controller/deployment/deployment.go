@@ -42,7 +42,7 @@ func New(d controller.Deps) controller.Runner {
 	owned.Index(l.sets)
 	owned.Index(l.pods)
 	l.loop = &controller.Loop{
-		Name: "deployment-controller", Sync: l.sync, Logger: d.Logger,
+		Name: "deployment-controller", Sync: l.sync, Logger: d.Logger, Metrics: d.Metrics,
 		Needs: []informer.Syncer{l.deployments, l.sets, l.pods},
 	}
 	l.deployments.Handle(controller.Enqueue[appsv1.Deployment](l.loop))

@@ -38,7 +38,7 @@ func New(d controller.Deps) controller.Runner {
 		endpoints: informer.For(d.Informers, client.Endpoints),
 	}
 	l.loop = &controller.Loop{
-		Name: "endpoints-controller", Sync: l.sync, Logger: d.Logger,
+		Name: "endpoints-controller", Sync: l.sync, Logger: d.Logger, Metrics: d.Metrics,
 		Needs: []informer.Syncer{l.services, l.pods, l.endpoints},
 	}
 	l.services.Handle(controller.Enqueue[corev1.Service](l.loop))

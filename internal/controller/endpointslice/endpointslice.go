@@ -48,7 +48,7 @@ func New(d controller.Deps) controller.Runner {
 		return nil
 	})
 	l.loop = &controller.Loop{
-		Name: "endpointslice-controller", Sync: l.sync, Logger: d.Logger,
+		Name: "endpointslice-controller", Sync: l.sync, Logger: d.Logger, Metrics: d.Metrics,
 		Needs: []informer.Syncer{l.services, l.pods, l.nodes, l.slices},
 		// A pod may be known before its node: that is not worth many tries.
 		Queue: informer.QueueOptions{BaseDelay: time.Second, MaxDelay: 1000 * time.Second},

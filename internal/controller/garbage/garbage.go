@@ -80,10 +80,10 @@ func Start(d controller.Deps) controller.Runner {
 		gone: func(m *monitor) { c.look(c.graph.forget(m)) },
 	}
 	c.looks = &controller.Loop{
-		Name: name, Workers: workers, Logger: d.Logger, Sync: c.sync,
+		Name: name, Workers: workers, Logger: d.Logger, Metrics: d.Metrics, Sync: c.sync,
 		Queue: informer.QueueOptions{Name: "garbage_collector_attempt_to_delete"},
 	}
-	c.refresh = &controller.Loop{Name: name + "-resources", Workers: 1, Logger: d.Logger, Sync: c.syncResources}
+	c.refresh = &controller.Loop{Name: name + "-resources", Workers: 1, Logger: d.Logger, Metrics: d.Metrics, Sync: c.syncResources}
 	return controller.RunnerFunc(func(ctx context.Context) error {
 		defer c.monitors.wg.Wait()
 		c.refresh.Add(controller.Key{Name: "first"})

@@ -59,7 +59,7 @@ func Start(d controller.Deps) controller.Runner {
 	}
 	owned.Index(c.pods)
 	l := &controller.Loop{
-		Name: "job-controller", Sync: c.sync, Needs: []informer.Syncer{c.jobs, c.pods}, Logger: d.Logger,
+		Name: "job-controller", Sync: c.sync, Needs: []informer.Syncer{c.jobs, c.pods}, Logger: d.Logger, Metrics: d.Metrics,
 		Queue: informer.QueueOptions{Name: "job", BaseDelay: time.Second, MaxDelay: time.Minute},
 	}
 	c.jobs.Handle(controller.Enqueue[batchv1.Job](l))

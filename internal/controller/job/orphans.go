@@ -19,7 +19,7 @@ import (
 // deleted. Its keys are pods.
 func (c *jobs) startOrphans(d controller.Deps) controller.Runner {
 	l := &controller.Loop{
-		Name: "job-controller-orphans", Workers: 1, Sync: c.syncOrphan, Needs: []informer.Syncer{c.jobs, c.pods}, Logger: d.Logger,
+		Name: "job-controller-orphans", Workers: 1, Sync: c.syncOrphan, Needs: []informer.Syncer{c.jobs, c.pods}, Logger: d.Logger, Metrics: d.Metrics,
 		Queue: informer.QueueOptions{Name: "job_orphan_pod"},
 	}
 	look := func(p *corev1.Pod) {

@@ -37,7 +37,7 @@ type deleter struct {
 func Start(d controller.Deps) controller.Runner {
 	x := &deleter{client: d.Client, clock: d.Clock, namespaces: informer.For(d.Informers, client.Namespaces)}
 	l := &controller.Loop{
-		Name: "namespace-controller", Workers: workers, Logger: d.Logger, Sync: x.sync, Needs: []informer.Syncer{x.namespaces},
+		Name: "namespace-controller", Workers: workers, Logger: d.Logger, Metrics: d.Metrics, Sync: x.sync, Needs: []informer.Syncer{x.namespaces},
 		// Whoever deletes a namespace waits for it, so retries are never far apart.
 		Queue: informer.QueueOptions{Name: "namespace", MaxDelay: time.Minute, Rate: 10, Burst: 100},
 	}

@@ -53,7 +53,7 @@ func Start(d controller.Deps) controller.Runner {
 	}
 	pods.IndexByNode(c.pods)
 	c.loop = &controller.Loop{
-		Name: "node-lifecycle-controller", Workers: 8, Sync: c.sync, Logger: d.Logger,
+		Name: "node-lifecycle-controller", Workers: 8, Sync: c.sync, Logger: d.Logger, Metrics: d.Metrics,
 		Needs: []informer.Syncer{c.nodes, c.leases, c.pods}, Queue: informer.QueueOptions{Name: "node_lifecycle_controller"},
 	}
 	c.nodes.Handle(informer.Handler[corev1.Node]{Add: c.added, Update: c.updated, Delete: c.deleted})

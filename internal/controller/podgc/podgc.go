@@ -46,7 +46,7 @@ func newCollector(d controller.Deps, limit int) *collector {
 	}
 	pods.IndexByNode(c.pods)
 	c.loop = &controller.Loop{
-		Name: "pod-garbage-collector-controller", Sync: c.sync, Needs: []informer.Syncer{c.nodes, c.pods}, Logger: d.Logger,
+		Name: "pod-garbage-collector-controller", Sync: c.sync, Needs: []informer.Syncer{c.nodes, c.pods}, Logger: d.Logger, Metrics: d.Metrics,
 		Queue: informer.QueueOptions{Name: "orphaned_pods_nodes"},
 	}
 	c.pods.Handle(informer.Handler[corev1.Pod]{

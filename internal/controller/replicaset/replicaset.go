@@ -40,7 +40,7 @@ func newLoop[T any](d controller.Deps, k kind[T]) *loop[T] {
 	owned.Index(l.sets)
 	owned.Index(l.pods)
 	l.loop = &controller.Loop{
-		Name: k.controller, Sync: l.sync, Needs: []informer.Syncer{l.sets, l.pods}, Logger: d.Logger,
+		Name: k.controller, Sync: l.sync, Needs: []informer.Syncer{l.sets, l.pods}, Logger: d.Logger, Metrics: d.Metrics,
 	}
 	h := controller.Enqueue[T](l.loop)
 	enqueue := h.Delete

@@ -29,7 +29,7 @@ func Start(d controller.Deps) controller.Runner {
 	namespaces := informer.For(d.Informers, client.Namespaces)
 	published := informer.ForSelected(d.Informers, client.ConfigMaps, "", "metadata.name="+name)
 	l := &controller.Loop{
-		Name: "root-ca-certificate-publisher-controller", Workers: 1, Logger: d.Logger,
+		Name: "root-ca-certificate-publisher-controller", Workers: 1, Logger: d.Logger, Metrics: d.Metrics,
 		Needs: []informer.Syncer{namespaces, published}, Queue: informer.QueueOptions{Name: "root_ca_cert_publisher"},
 	}
 	data := map[string]string{"ca.crt": string(d.RootCA)}

@@ -21,7 +21,7 @@ func Start(d controller.Deps) controller.Runner {
 	namespaces := informer.For(d.Informers, client.Namespaces)
 	accounts := informer.For(d.Informers, client.ServiceAccounts)
 	l := &controller.Loop{
-		Name: "serviceaccount-controller", Workers: 1, Logger: d.Logger, Needs: []informer.Syncer{namespaces, accounts},
+		Name: "serviceaccount-controller", Workers: 1, Logger: d.Logger, Metrics: d.Metrics, Needs: []informer.Syncer{namespaces, accounts},
 		Queue: informer.QueueOptions{Name: "serviceaccount"},
 	}
 	l.Sync = func(ctx context.Context, k controller.Key) (time.Duration, error) {

@@ -32,7 +32,7 @@ func Start(d controller.Deps) controller.Runner {
 		secrets: informer.ForSelected(d.Informers, client.Secrets, "", "type="+string(corev1.SecretTypeServiceAccountToken)),
 	}
 	l := &controller.Loop{
-		Name: "serviceaccount-token-controller", Logger: d.Logger, Sync: f.sync,
+		Name: "serviceaccount-token-controller", Logger: d.Logger, Metrics: d.Metrics, Sync: f.sync,
 		Needs: []informer.Syncer{f.accounts, f.secrets}, Queue: informer.QueueOptions{Name: "serviceaccount_tokens_service"},
 	}
 	f.secrets.Handle(controller.Enqueue[corev1.Secret](l))

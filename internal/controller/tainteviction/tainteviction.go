@@ -42,7 +42,7 @@ func Start(d controller.Deps) controller.Runner {
 	}
 	pods.IndexByNode(e.pods)
 	l := &controller.Loop{
-		Name: "taint-eviction-controller", Workers: 8, Sync: e.sync, Needs: []informer.Syncer{e.nodes, e.pods}, Logger: d.Logger,
+		Name: "taint-eviction-controller", Workers: 8, Sync: e.sync, Needs: []informer.Syncer{e.nodes, e.pods}, Logger: d.Logger, Metrics: d.Metrics,
 		Queue: informer.QueueOptions{Name: "noexec_taint_pod"},
 	}
 	e.pods.Handle(informer.Handler[corev1.Pod]{

@@ -19,7 +19,7 @@ import (
 func Start(d controller.Deps) controller.Runner {
 	jobs := informer.For(d.Informers, client.Jobs)
 	l := &controller.Loop{
-		Name: "ttl-after-finished-controller", Needs: []informer.Syncer{jobs}, Logger: d.Logger,
+		Name: "ttl-after-finished-controller", Needs: []informer.Syncer{jobs}, Logger: d.Logger, Metrics: d.Metrics,
 		Queue: informer.QueueOptions{Name: "ttl_jobs_to_delete"},
 	}
 	l.Sync = func(ctx context.Context, k controller.Key) (time.Duration, error) {
