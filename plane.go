@@ -213,6 +213,9 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 		Authorizer: authorizer,
 		Admission:  chain,
 		Tokens:     &authn.TokenRequests{Issuer: issuer, Objects: storage, Audiences: audiences},
+		Verifier:   tokens,
+		Audiences:  audiences,
+		Rules:      authorizer,
 		Version:    KubernetesVersion + "+proa" + Version,
 		Logger:     p.log,
 	})
