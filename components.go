@@ -8,8 +8,11 @@ import (
 	"os"
 
 	"github.com/google/uuid"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/proa-dev/proa/internal/access/authn"
+	"github.com/proa-dev/proa/internal/access/pki"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/client/leader"
 	"github.com/proa-dev/proa/internal/client/remote"
@@ -23,6 +26,9 @@ type ComponentConfig struct {
 	Kubeconfig string
 	// NoLeaderElection works at once, without a Lease: for the only process of its kind.
 	NoLeaderElection bool
+	// ServiceAccountKeyFile is the PEM of the key that signs the tokens of Secrets, as the server has it in
+	// pki/sa.key; empty leaves such Secrets to others.
+	ServiceAccountKeyFile string
 	// Nodes is the number of simulated nodes that a node agent runs.
 	Nodes int
 	// Logger gets what an operator should know; nil is slog.Default().
@@ -34,6 +40,7 @@ type ComponentConfig struct {
 type remoteIdentities struct {
 	transport *remote.Transport
 	accounts  *remote.Accounts
+	ca        []byte // PEM by which the server is trusted
 }
 
 func (r remoteIdentities) component(string, ...string) (client.Transport, error) {
@@ -56,13 +63,16 @@ func (c *ComponentConfig) connect(component string) (remoteIdentities, error) {
 	if err != nil {
 		return remoteIdentities{}, fmt.Errorf("kubeconfig: %w", err)
 	}
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return remoteIdentities{}, fmt.Errorf("kubeconfig: %w", err)
+	}
 	config.UserAgent = component
 	t, err := remote.New(config)
 	if err != nil {
 		return remoteIdentities{}, err
 	}
 	accounts, err := t.Accounts("kube-system")
-	return remoteIdentities{transport: t, accounts: accounts}, err
+	return remoteIdentities{transport: t, accounts: accounts, ca: config.CAData}, err
 }
 
 // RunControllerManager runs the controllers until the context ends.
@@ -71,9 +81,35 @@ func RunControllerManager(ctx context.Context, c ComponentConfig) error {
 	if err != nil {
 		return err
 	}
+	keys, err := c.clusterKeys(ids)
+	if err != nil {
+		return err
+	}
 	return c.lead(ctx, ids, "kube-controller-manager", func(ctx context.Context) error {
-		return runControllers(ctx, ids, &informer.Metrics{}, c.Logger)
+		return runControllers(ctx, ids, keys, &informer.Metrics{}, c.Logger)
 	})
+}
+
+// clusterKeys takes the root of trust from the kubeconfig, and the signing key from its file.
+func (c *ComponentConfig) clusterKeys(ids remoteIdentities) (clusterKeys, error) {
+	keys := clusterKeys{rootCA: ids.ca}
+	if c.ServiceAccountKeyFile == "" {
+		return keys, nil
+	}
+	data, err := os.ReadFile(c.ServiceAccountKeyFile)
+	if err != nil {
+		return keys, fmt.Errorf("service account key: %w", err)
+	}
+	key, err := pki.ParseKey(data)
+	if err != nil {
+		return keys, fmt.Errorf("service account key %s: %w", c.ServiceAccountKeyFile, err)
+	}
+	issuer, err := authn.NewIssuer(tokenIssuer, key)
+	if err != nil {
+		return keys, err
+	}
+	keys.tokens = tokensOf(issuer)
+	return keys, nil
 }
 
 // RunScheduler runs the scheduler until the context ends.
@@ -83,7 +119,7 @@ func RunScheduler(ctx context.Context, c ComponentConfig) error {
 		return err
 	}
 	return c.lead(ctx, ids, "kube-scheduler", func(ctx context.Context) error {
-		return runScheduler(ctx, ids, &informer.Metrics{}, c.Logger)
+		return runScheduler(ctx, ids, &informer.Metrics{}, nil, c.Logger)
 	})
 }
 
