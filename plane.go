@@ -75,6 +75,9 @@ func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
 	if err := p.openStore(ctx); err != nil {
 		return nil, err
 	}
+	if err := whole(ctx, p.store); err != nil {
+		return nil, err
+	}
 	services, err := p.allocator()
 	if err != nil {
 		return nil, err
@@ -140,8 +143,12 @@ func (p *plane) openStore(ctx context.Context) (err error) {
 	} else {
 		o.Dir = filepath.Join(p.config.DataDir, "store")
 	}
-	p.store, err = embedded.Open(o)
-	return err
+	engine, err := embedded.Open(o)
+	if err != nil {
+		return err // and not a store that is a nil engine
+	}
+	p.store = engine
+	return nil
 }
 
 func (p *plane) allocator() (*allocate.Services, error) {
