@@ -145,7 +145,10 @@ func (c *call) reportStrict(strict []error, want schema.GroupVersionKind) error 
 			want.Kind, want.Version, want.Kind, strings.Join(texts, ", ")))
 	}
 	for _, t := range texts {
-		c.warn(t)
+		// The YAML library tells of all duplicate keys in one error, a line each.
+		for line := range strings.SplitSeq(strings.TrimPrefix(t, "yaml: unmarshal errors:\n"), "\n") {
+			c.warn(strings.TrimSpace(line))
+		}
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ func (c *call) settleDelete() error {
 		return invalidOptions("DeleteOptions", errs)
 	}
 	c.dryRun = len(c.delete.DryRun) > 0
+	if c.delete.PropagationPolicy == nil && c.delete.OrphanDependents == nil {
+		c.warn(c.typ.OrphansWarning)
+	}
 	return nil
 }
 
@@ -189,9 +192,11 @@ func decideDelete(t *registry.Type, old registry.Object, o *metav1.DeleteOptions
 	kept := len(finalizers) > 0 || t.Held(object)
 	switch {
 	case kept && !graceful:
+		mark := markDeleted
 		if t.Held(object) {
-			markHeld(object, now)
-		} else if !markDeleted(object, now) && !changed {
+			mark = markHeld
+		}
+		if !mark(object, now) && !changed {
 			return removal{object: old}
 		}
 		t.MarkDeleted(object)
@@ -237,11 +242,13 @@ func decideGrace(t *registry.Type, o registry.Object, opts *metav1.DeleteOptions
 }
 
 // markHeld marks an object that its own kind of finalizers keep: it has no grace period.
-func markHeld(o registry.Object, now time.Time) {
-	if o.GetDeletionTimestamp() == nil {
-		at := metav1.NewTime(now.Truncate(time.Second))
-		o.SetDeletionTimestamp(&at)
+func markHeld(o registry.Object, now time.Time) bool {
+	if o.GetDeletionTimestamp() != nil {
+		return false
 	}
+	at := metav1.NewTime(now.Truncate(time.Second))
+	o.SetDeletionTimestamp(&at)
+	return true
 }
 
 // markDeleted marks an object that only its finalizers keep. It tells whether that changed anything.

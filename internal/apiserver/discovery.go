@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -193,7 +191,7 @@ func (s *Server) serveGroup(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveResources(w http.ResponseWriter, r *http.Request, gv schema.GroupVersion, whole bool) {
 	c := s.catalog()
 	if _, ok := c.resources[gv]; !ok || !whole {
-		http.NotFound(w, r)
+		s.writeError(w, r, noSuchPath())
 		return
 	}
 	l := c.resourceList(gv)
@@ -202,7 +200,7 @@ func (s *Server) serveResources(w http.ResponseWriter, r *http.Request, gv schem
 
 func (s *Server) answerDiscovery(w http.ResponseWriter, r *http.Request, o runtime.Object) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.writeError(w, r, apierrors.NewMethodNotSupported(schema.GroupResource{}, strings.ToLower(r.Method)))
+		s.writeError(w, r, noSuchMethod())
 		return
 	}
 	f, err := negotiate(r, offer{media: allMedia})

@@ -47,7 +47,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	c := &call{
 		user: userOf(r.Context()), res: rt.res, typ: rt.res.Type, version: rt.version,
 		verb: info.verb, namespace: info.namespace, name: info.name, subresource: info.subresource, rest: info.rest,
-		http: r, warn: warner(w),
+		http: r, warn: (&warnings{header: w.Header()}).add,
 	}
 	if !rt.res.Namespaced {
 		c.namespace = ""
@@ -69,7 +69,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	if err := s.readBody(w, r, c); err != nil {
 		return nil, err
 	}
-	return c, c.parseOptions(r.URL.Query(), r.UserAgent())
+	return c, c.parseOptions(info.query, r.UserAgent())
 }
 
 func (r *resource) hasSubresource(name string) bool {
@@ -150,7 +150,10 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *call) error
 	var err error
 	if c.verb == "patch" {
 		if c.body.media, err = bodyMedia(r, c.patchMedia()); err != nil {
-			return serverResponse(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type")
+			return unsupportedPatch()
+		}
+		if !slices.Contains(c.patchMedia(), c.body.media) {
+			return unsupportedPatch()
 		}
 		c.patchType = types.PatchType(c.body.media)
 	} else if c.body.media, err = bodyMedia(r, c.offer(nil).media); err != nil {
@@ -158,6 +161,10 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	c.body.data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
 	return err
+}
+
+func unsupportedPatch() error {
+	return serverResponse(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type")
 }
 
 func (c *call) patchMedia() []string {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -254,6 +255,9 @@ func (f format) finish(parts [][]byte) ([][]byte, error) {
 	return [][]byte{whole}, err
 }
 
+// maxFrame is the most that an item's tag and length take.
+const maxFrame = 1 + 5
+
 // listProtobuf writes the list message by hand around the items' own bytes: field 1 is ListMeta, field 2
 // an item, in every list of Kubernetes.
 func (c *call) listProtobuf(p *page) ([][]byte, error) {
@@ -264,6 +268,7 @@ func (c *call) listProtobuf(p *page) ([][]byte, error) {
 	head := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), meta)
 	size := len(head)
 	messages := make([][]byte, 0, 2*len(p.items))
+	frames := make([]byte, 0, maxFrame*len(p.items))
 	for _, item := range p.items {
 		data, err := c.res.itemProtobuf(c.version, item)
 		if err != nil {
@@ -273,7 +278,9 @@ func (c *call) listProtobuf(p *page) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		frame := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.BytesType), uint64(len(msg)))
+		begin := len(frames)
+		frames = protowire.AppendVarint(protowire.AppendTag(frames, 2, protowire.BytesType), uint64(len(msg)))
+		frame := frames[begin:]
 		size += len(frame) + len(msg)
 		messages = append(messages, frame, msg)
 	}
@@ -318,8 +325,9 @@ func (c *call) listPartial(f format, p *page) ([][]byte, error) {
 
 // offer is what the call's resource can be answered in.
 func (c *call) offer(as []string) offer {
-	if encoding.HasProtobuf(c.version.New()) {
-		return offer{media: allMedia, as: as}
+	o := offer{media: treeMedia, as: as, kind: c.version.Kind, list: slices.Contains(as, "PartialObjectMetadataList")}
+	if c.res.protobuf {
+		o.media = allMedia
 	}
-	return offer{media: treeMedia, as: as}
+	return o
 }

@@ -34,6 +34,9 @@ type offer struct {
 	media []string
 	// as are the transformations of objects it has.
 	as []string
+	// kind is that of the answer; list tells whether it is one.
+	kind string
+	list bool
 }
 
 var (
@@ -44,7 +47,7 @@ var (
 // clause is one part of an Accept header.
 type clause struct {
 	kind, sub string
-	params    map[string]string
+	params    map[string]string // nil if there are none
 	q         float64
 }
 
@@ -62,15 +65,36 @@ func negotiate(r *http.Request, o offer) (format, error) {
 			return f, nil
 		}
 	}
-	if !slices.ContainsFunc(clauses, o.knows) {
+	for _, c := range clauses {
+		if err := o.otherShape(c); err != nil {
+			return format{}, err
+		}
+	}
+	if !slices.ContainsFunc(clauses, clause.known) {
 		return format{}, serverResponse(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
 			"406: Not Acceptable\n\nAvailable representations: "+strings.Join(o.media, ", "))
 	}
 	return format{}, notAcceptable(o.media)
 }
 
-// knows tells whether a clause names a media type that is offered, whatever its parameters want of it.
-func (o offer) knows(c clause) bool { return slices.Contains(o.media, c.kind+"/"+c.sub) }
+// otherShape is the error of a clause that takes a list for an object, or an object for a list.
+func (o offer) otherShape(c clause) error {
+	as := c.params["as"]
+	switch {
+	case o.kind == "" || c.params["g"] != metav1.GroupName:
+		return nil
+	case o.list && as == "PartialObjectMetadata":
+		return serverStatus(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
+			"you requested PartialObjectMetadata, but the requested object is a list (*v1."+o.kind+"List)")
+	case !o.list && as == "PartialObjectMetadataList":
+		return serverStatus(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
+			"you requested PartialObjectMetadataList, but the requested object is not a list (*v1."+o.kind+")")
+	}
+	return nil
+}
+
+// known tells whether a clause names a media type of Kubernetes, whatever its parameters want of it.
+func (c clause) known() bool { return slices.Contains(allMedia, c.kind+"/"+c.sub) }
 
 func (o offer) serve(c clause) (format, bool) {
 	for _, media := range o.media {
@@ -105,7 +129,7 @@ func parseAccept(header string) []clause {
 	var clauses []clause
 	for part := range strings.SplitSeq(header, ",") {
 		fields := strings.Split(part, ";")
-		c := clause{q: 1, params: map[string]string{}}
+		c := clause{q: 1}
 		c.kind, c.sub, _ = strings.Cut(strings.ToLower(strings.TrimSpace(fields[0])), "/")
 		if c.kind == "" {
 			continue
@@ -118,6 +142,9 @@ func parseAccept(header string) []clause {
 					c.q = q
 				}
 				continue
+			}
+			if c.params == nil {
+				c.params = map[string]string{}
 			}
 			c.params[k] = strings.Trim(v, `"`)
 		}
@@ -140,8 +167,10 @@ func parseAccept(header string) []clause {
 // wantsPretty follows kube-apiserver: the parameter decides, then the media type's, then whether a person
 // at a terminal or in a browser seems to be asking.
 func wantsPretty(r *http.Request, c clause) bool {
-	if q := r.URL.Query(); q.Has("pretty") {
-		return parseBool(q.Get("pretty"))
+	if r.URL.RawQuery != "" {
+		if q := r.URL.Query(); q.Has("pretty") {
+			return parseBool(q.Get("pretty"))
+		}
 	}
 	if p, ok := c.params["pretty"]; ok {
 		return parseBool(p)

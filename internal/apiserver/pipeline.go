@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -76,10 +77,27 @@ func (c *call) nameRule() validation.ValidateNameFunc {
 
 func (c *call) validateCreate(o registry.Object) field.ErrorList {
 	errs := validation.ValidateObjectMetaAccessor(o, c.typ.Namespaced, c.nameRule(), field.NewPath("metadata"))
+	if _, custom := o.(*unstructured.Unstructured); !custom {
+		errs = append(errs, checkFinalizers(o)...)
+	}
 	errs = append(errs, c.typ.Validate(o)...)
 	errs = append(errs, c.typ.ValidateCreate(o)...)
 	if c.version.ValidateCreate != nil {
 		errs = append(errs, c.version.ValidateCreate(o)...)
+	}
+	return errs
+}
+
+// checkFinalizers refuses short names that are not Kubernetes' own.
+func checkFinalizers(o registry.Object) field.ErrorList {
+	var errs field.ErrorList
+	for i, f := range o.GetFinalizers() {
+		switch {
+		case strings.Contains(f, "/"), f == metav1.FinalizerOrphanDependents, f == metav1.FinalizerDeleteDependents, f == "kubernetes":
+		default:
+			errs = append(errs, field.Invalid(field.NewPath("metadata", "finalizers").Index(i), f,
+				"name is neither a standard finalizer name nor is it fully qualified"))
+		}
 	}
 	return errs
 }

@@ -24,6 +24,8 @@ type resource struct {
 	table *cache.Table
 	// owner keeps track of whose its fields are.
 	owner *ownership.Manager
+	// protobuf tells whether its objects have that form.
+	protobuf bool
 }
 
 // hint is what a writer tells the cache of the value it commits: the hub object that the value encodes,
@@ -123,6 +125,9 @@ func (rs *routes) of(i *requestInfo) *route {
 	}
 	rt, ok := rs.find(i.groupVersion(), i.resource)
 	if !ok || i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
+		return nil
+	}
+	if i.resource == "namespaces" && i.namespace != i.name {
 		return nil
 	}
 	if i.subresource != "" && !rt.res.hasSubresource(i.subresource) {

@@ -212,7 +212,8 @@ func (s *Server) commitChange(ctx context.Context, c *call, o registry.Object, t
 
 // checkPreconditions compares what the new object says of the old one.
 func (c *call) checkPreconditions(o registry.Object, t target) error {
-	if uid := o.GetUID(); uid != "" && uid != t.object.GetUID() {
+	// A patch that changes the uid fails validation instead.
+	if uid := o.GetUID(); c.verb == "update" && uid != "" && uid != t.object.GetUID() {
 		return c.uidConflict(string(uid), string(t.object.GetUID()))
 	}
 	switch rv := o.GetResourceVersion(); rv {

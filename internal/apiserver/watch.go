@@ -8,9 +8,12 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -144,7 +147,12 @@ func (c *call) watchTimeout() time.Duration {
 
 // serveWatch streams a watch over HTTP.
 func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) error {
-	f, err := negotiate(r, c.offer(watchTransforms))
+	o := c.offer(watchTransforms)
+	o.media = slices.DeleteFunc(slices.Clone(o.media), func(m string) bool { return m == mediaYAML })
+	f, err := negotiate(r, o)
+	if apierrors.IsNotAcceptable(err) {
+		return notAcceptable([]string{strings.Join(o.media, ";stream=watch, ") + ";stream=watch"})
+	}
 	if err != nil {
 		return err
 	}

@@ -105,6 +105,8 @@ type Resource[T any] struct {
 	AnswersDeleted bool
 	// OrphansByDefault makes DELETE without a policy orphan the dependents.
 	OrphansByDefault bool
+	// OrphansWarning is what a DELETE without a policy is warned with; empty for none.
+	OrphansWarning string
 	// NeverCollected keeps ownership finalizers off (events).
 	NeverCollected bool
 	// GracePeriod is how many seconds a deletion takes; nil means that it is immediate. asked is the

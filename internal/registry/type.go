@@ -54,6 +54,7 @@ type Type struct {
 	MarkDeleted    func(Object)
 	TTL            func(Object) time.Duration
 
+	OrphansWarning                                                                                     string
 	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected bool
 }
 
@@ -181,7 +182,7 @@ func (r Resource[T]) Erase() *Type {
 		Actions:        r.Actions,
 
 		StatusOnCreate: r.StatusOnCreate, CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
-		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, NeverCollected: r.NeverCollected,
+		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, OrphansWarning: r.OrphansWarning, NeverCollected: r.NeverCollected,
 	}
 	if t.Singular == "" {
 		t.Singular = strings.ToLower(r.Kind)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1beta1 "k8s.io/apimachinery/pkg/apis/meta/v1beta1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -81,9 +83,16 @@ func decodeStream(media string, text []byte) (any, error) {
 	}
 }
 
-func protobufCodec() *protobuf.Serializer {
-	return protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)
-}
+// known are the kinds that bodies in protobuf can have.
+var known = func() *runtime.Scheme {
+	s := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(s), metav1.AddMetaToScheme(s), metav1beta1.AddMetaToScheme(s)); err != nil {
+		panic(err)
+	}
+	return s
+}()
+
+func protobufCodec() *protobuf.Serializer { return protobuf.NewSerializer(known, known) }
 
 // decodeProtobuf opens the envelope and shows the object as JSON would.
 func decodeProtobuf(text []byte) (any, error) {
@@ -119,7 +128,7 @@ func encodeProtobuf(text []byte) ([]byte, error) {
 	if err := utiljson.Unmarshal(j, &m); err != nil {
 		return nil, err
 	}
-	o, err := scheme.Scheme.New(m.GroupVersionKind())
+	o, err := known.New(m.GroupVersionKind())
 	if err != nil {
 		return nil, err
 	}

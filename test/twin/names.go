@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"sort"
@@ -52,9 +53,20 @@ var (
 	numberPattern  = regexp.MustCompile(`\b\d{2,}\b`)
 )
 
+// Messages of kube-apiserver tell of the inside of its program: the names of its Go types, and the line where
+// its scheme is made.
+var (
+	goPattern     = regexp.MustCompile(`\(\*?\w+\.(\w+)\)`)
+	valuePattern  = regexp.MustCompile(`Go value of type \S+`)
+	schemePattern = regexp.MustCompile(` in scheme "[^"]*"`)
+)
+
 // text replaces what can be told by its shape.
 func (n *names) text(s string) string {
 	s = strings.ReplaceAll(s, n.host, "<server>")
+	s = goPattern.ReplaceAllString(s, "($1)")
+	s = valuePattern.ReplaceAllString(s, "Go value of type <type>")
+	s = schemePattern.ReplaceAllString(s, "")
 	s = uuidPattern.ReplaceAllStringFunc(s, func(u string) string { return name(n.uids, "uid", u) })
 	s = timePattern.ReplaceAllStringFunc(s, maskTime)
 	s = jwtPattern.ReplaceAllString(s, "<token>")
@@ -161,9 +173,12 @@ func (n *names) walk(v any, key string) any {
 	switch v := v.(type) {
 	case []any:
 		out := make([]any, 0, len(v))
-		for _, item := range v {
+		for i, item := range v {
 			if isBookmark(item) {
 				continue // when they come is the server's choice
+			}
+			if key == "causes" && i > 0 && toldBefore(v[:i], item) {
+				continue // kube-apiserver checks metadata twice in an update, and lists those causes twice
 			}
 			out = append(out, n.walk(item, key))
 		}
@@ -253,6 +268,10 @@ func (n *names) entry(e map[string]any) any {
 		line += fmt.Sprintf(" /%v", sub)
 	}
 	return n.text(line + " " + string(fields))
+}
+
+func toldBefore(before []any, item any) bool {
+	return slices.ContainsFunc(before, func(b any) bool { return reflect.DeepEqual(b, item) })
 }
 
 // isBookmark: but the one that ends the initial events is no accident.

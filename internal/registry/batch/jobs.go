@@ -49,6 +49,7 @@ var Jobs = registry.Resource[batchv1.Job]{
 		{Name: "status.successful", Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
 	},
 	OrphansByDefault: true,
+	OrphansWarning:   "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
 }
 
 // The labels by which a job finds its pods, and those that it had before they got a prefix.
