@@ -56,6 +56,6 @@ func command() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serverCommand(), apiserverCommand(), controllerManagerCommand(), schedulerCommand(), kubeletCommand(), kubectlHelp())
+	root.AddCommand(serverCommand(), apiserverCommand(), controllerManagerCommand(), schedulerCommand(), kubeletCommand(), backupCommand(), restoreCommand(), kubectlHelp())
 	return root
 }

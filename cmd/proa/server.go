@@ -53,12 +53,17 @@ func (f *serverFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ServiceClusterIPRange, "service-cluster-ip-range", "10.0.0.0/24", "CIDR that Services get their addresses from")
 	flags.StringVar(&f.Durability, "durability", "sync", "when a write is acknowledged: sync (it is on disk), batch (it will be within 100ms), memory (it never is)")
 	flags.DurationVar(&f.WatchHistory, "watch-history", 10*time.Minute, "for how long a watch can resume where it was, across restarts too")
+	f.addEtcd(flags)
+	flags.IntVarP(&f.verbosity, "v", "v", 0, "what to log: 0 warnings, 1 events of the server, 3 one line a request, 4 everything")
+}
+
+// addEtcd are the flags that say where etcd is.
+func (f *serverFlags) addEtcd(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Etcd.Servers, "etcd-servers", nil, "URLs of an etcd cluster to keep the objects in, for several servers; without, they are in the data directory")
 	flags.StringVar(&f.Etcd.Prefix, "etcd-prefix", "/registry", "what all keys in etcd begin with")
 	flags.StringVar(&f.Etcd.CAFile, "etcd-cafile", "", "PEM file of the authority of etcd's certificates")
 	flags.StringVar(&f.Etcd.CertFile, "etcd-certfile", "", "PEM file of the certificate to show to etcd")
 	flags.StringVar(&f.Etcd.KeyFile, "etcd-keyfile", "", "PEM file of that certificate's key")
-	flags.IntVarP(&f.verbosity, "v", "v", 0, "what to log: 0 warnings, 1 events of the server, 3 one line a request, 4 everything")
 }
 
 func (f *serverFlags) run(ctx context.Context, out io.Writer) error {

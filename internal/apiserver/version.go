@@ -60,6 +60,7 @@ func (s *Server) addPaths() {
 	s.Handle("/version", s.versionHandler())
 	s.Handle("/version/", s.versionHandler())
 	s.Handle("/metrics", s.metricsHandler())
+	s.Handle(BackupPath, s.backupHandler())
 	s.addProfiles()
 	s.addHealth()
 	s.addDiscovery()
