@@ -45,7 +45,7 @@ func typeMetaJSON(gvk schema.GroupVersionKind) string {
 
 // itemJSON is an item in a version, without kind and apiVersion unless it is a custom resource.
 func (r *resource) itemJSON(v *registry.TypeVersion, item *cache.Item) ([]byte, error) {
-	return item.Encoding("json:"+v.Version+v.Group, func() ([]byte, error) {
+	return item.Encoding(r.forms[v].json, func() ([]byte, error) {
 		o, err := r.object(item)
 		if err != nil {
 			return nil, err
@@ -75,7 +75,7 @@ func (r *resource) itemProtobuf(v *registry.TypeVersion, item *cache.Item) ([]by
 	if v == r.Storage {
 		return item.Value, nil
 	}
-	return item.Encoding("protobuf:"+v.Version+v.Group, func() ([]byte, error) {
+	return item.Encoding(r.forms[v].protobuf, func() ([]byte, error) {
 		o, err := r.object(item)
 		if err != nil {
 			return nil, err
@@ -106,11 +106,11 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, c *call, f format
 		}
 		return s.writeObject(w, r, f, a.code, t)
 	}
-	data, err := c.encode(f, a)
+	parts, err := c.encode(f, a)
 	if err != nil {
 		return err
 	}
-	return writeBody(w, r, f, a.code, data)
+	return writeBody(w, r, f, a.code, parts...)
 }
 
 func (s *Server) hubOf(r *resource, a *answer) (registry.Object, error) {
@@ -120,16 +120,11 @@ func (s *Server) hubOf(r *resource, a *answer) (registry.Object, error) {
 	return a.object, nil
 }
 
-func (c *call) encode(f format, a *answer) ([]byte, error) {
+// encode returns the parts of an answer. What is at rest is not copied.
+func (c *call) encode(f format, a *answer) ([][]byte, error) {
 	if f.media == mediaProtobuf {
-		if a.item != nil {
-			return c.res.itemProtobuf(c.version, a.item)
-		}
-		o, err := inVersion(c.version, a.object)
-		if err != nil {
-			return nil, err
-		}
-		return encoding.Protobuf(o, c.version.GroupVersionKind())
+		data, err := c.encodeProtobuf(a)
+		return [][]byte{data}, err
 	}
 	var data []byte
 	var err error
@@ -138,21 +133,41 @@ func (c *call) encode(f format, a *answer) ([]byte, error) {
 	} else {
 		data, err = versionJSON(c.version, a.object)
 	}
+	switch {
+	case err != nil:
+		return nil, err
+	case f.media != mediaJSON || f.pretty:
+		data, err = f.finishJSON(c.res.withTypeMeta(c.version, data))
+		return [][]byte{data}, err
+	case saysType(data):
+		return [][]byte{data, newline}, nil
+	default:
+		return [][]byte{[]byte(c.res.forms[c.version].head), data[1:], newline}, nil
+	}
+}
+
+var newline = []byte("\n")
+
+func (c *call) encodeProtobuf(a *answer) ([]byte, error) {
+	if a.item != nil {
+		return c.res.itemProtobuf(c.version, a.item)
+	}
+	o, err := inVersion(c.version, a.object)
 	if err != nil {
 		return nil, err
 	}
-	if f.media == mediaJSON && !f.pretty {
-		return append(c.res.withTypeMeta(c.version, data), '\n'), nil
-	}
-	return f.finishJSON(c.res.withTypeMeta(c.version, data))
+	return encoding.Protobuf(o, c.version.GroupVersionKind())
 }
+
+// saysType tells whether an object's JSON has its kind and apiVersion: a custom resource's does.
+func saysType(data []byte) bool { return bytes.HasPrefix(data, []byte(`{"apiVersion"`)) }
 
 // withTypeMeta puts kind and apiVersion in front of an object's JSON, into a new slice.
 func (r *resource) withTypeMeta(v *registry.TypeVersion, data []byte) []byte {
-	if bytes.HasPrefix(data, []byte(`{"apiVersion"`)) {
+	if saysType(data) {
 		return bytes.Clone(data)
 	}
-	head := typeMetaJSON(v.GroupVersionKind())
+	head := r.forms[v].head
 	out := make([]byte, 0, len(head)+len(data))
 	return append(append(out, head...), data[1:]...)
 }

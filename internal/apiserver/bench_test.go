@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func (d *discard) Write(b []byte) (int, error) {
 func bench(b *testing.B, w *world, code int, request func(i int) (method, path, body string), headers ...string) {
 	b.Helper()
 	b.ReportAllocs()
-	bytes := 0
+	total := 0
 	d := &discard{}
 	for i := 0; b.Loop(); i++ {
 		method, path, body := request(i)
@@ -43,9 +44,9 @@ func bench(b *testing.B, w *world, code int, request func(i int) (method, path, 
 		if d.code != code {
 			b.Fatalf("%s %s: %d", method, path, d.code)
 		}
-		bytes += d.bytes
+		total += d.bytes
 	}
-	b.SetBytes(int64(bytes / b.N))
+	b.SetBytes(int64(total / b.N))
 }
 
 func newRequest(method, path, body string, headers []string) *http.Request {
@@ -172,7 +173,7 @@ type lines struct {
 
 func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
-	l.got += strings.Count(string(b), "\n")
+	l.got += bytes.Count(b, newline)
 	l.mu.Unlock()
 	l.cond.Signal()
 	return len(b), nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,9 @@ func (s *Server) Unprotected() http.Handler {
 func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.User) {
 	st := &state{info: parseRequest(r), user: user}
 	st.route = s.routes.Load().of(st.info)
-	r = r.WithContext(context.WithValue(r.Context(), stateKey, st))
+	ctx, cancel, derr := s.deadline(context.WithValue(r.Context(), stateKey, st), st.info)
+	defer cancel()
+	r = r.WithContext(ctx)
 	h := w.Header()
 	id := audit.ID(r)
 	audit.Echo(h, id)
@@ -77,7 +80,11 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 		s.metrics.end(counts, st, rec, took)
 		s.logRequest(r, st, rec, id, took)
 	}()
-	s.deadline(rec, r)
+	if derr != nil {
+		s.writeError(rec, r, derr)
+		return
+	}
+	s.authenticate(rec, r)
 }
 
 // recovered answers for a handler that panicked. Other requests notice nothing.
@@ -105,25 +112,22 @@ func (s *Server) logRequest(r *http.Request, st *state, w *recorder, id string, 
 }
 
 // deadline bounds what is not meant to last.
-func (s *Server) deadline(w http.ResponseWriter, r *http.Request) {
-	if longRunning(infoOf(r)) {
-		s.authenticate(w, r)
-		return
+func (s *Server) deadline(ctx context.Context, i *requestInfo) (context.Context, context.CancelFunc, error) {
+	if longRunning(i) {
+		return ctx, func() {}, nil
 	}
 	limit := s.timeout
-	if text := r.URL.Query().Get("timeout"); text != "" {
+	if text := i.query.Get("timeout"); text != "" {
 		asked, err := time.ParseDuration(text)
 		if err != nil {
-			s.writeError(w, r, badRequest("invalid timeout specified in the request URL - %v", err))
-			return
+			return ctx, func() {}, badRequest("invalid timeout specified in the request URL - %v", err)
 		}
 		if asked > 0 {
 			limit = min(limit, asked)
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), limit)
-	defer cancel()
-	s.authenticate(w, r.WithContext(ctx))
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	return ctx, cancel, nil
 }
 
 var longRunningSubresources = map[string]bool{"attach": true, "exec": true, "proxy": true, "log": true, "portforward": true}
@@ -196,7 +200,7 @@ func requestAttributes(r *http.Request, st *state) *access.Attributes {
 	if !i.isResource || i.prefixWatch || i.verb != "list" && i.verb != "watch" && i.verb != "deletecollection" {
 		return a
 	}
-	q := r.URL.Query()
+	q := i.query
 	if text := q.Get("fieldSelector"); text != "" {
 		if sel, err := fields.ParseSelector(text); err == nil {
 			a.Fields = sel.Requirements()
@@ -225,19 +229,21 @@ func (s *Server) authorize(ctx context.Context, a *access.Attributes) error {
 	return access.Forbidden(a, reason)
 }
 
-// warner adds Warning headers, each text once, while the answer has not begun.
-func warner(w http.ResponseWriter) func(string) {
-	total := 0
-	seen := map[string]bool{}
-	return func(text string) {
-		if text == "" || seen[text] || total > maxWarnings {
-			return
-		}
-		seen[text] = true
-		total += len(text)
-		if header, err := utilnet.NewWarningHeader(http.StatusOK+99, "-", text); err == nil {
-			w.Header().Add("Warning", header)
-		}
+// warnings adds Warning headers, each text once, while the answer has not begun.
+type warnings struct {
+	header http.Header
+	total  int
+	seen   []string
+}
+
+func (w *warnings) add(text string) {
+	if text == "" || w.total > maxWarnings || slices.Contains(w.seen, text) {
+		return
+	}
+	w.seen = append(w.seen, text)
+	w.total += len(text)
+	if header, err := utilnet.NewWarningHeader(http.StatusOK+99, "-", text); err == nil {
+		w.header.Add("Warning", header)
 	}
 }
 

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ type requestInfo struct {
 	isResource bool
 	path       string
 	verb       string
+	query      url.Values // nil if there is none
 
 	group, version                         string
 	namespace, resource, name, subresource string
@@ -36,6 +38,9 @@ var namespaceViews = map[string]bool{"status": true, "finalize": true}
 // parseRequest reads method, path and the watch parameter.
 func parseRequest(r *http.Request) *requestInfo {
 	info := &requestInfo{path: r.URL.Path, verb: strings.ToLower(r.Method)}
+	if r.URL.RawQuery != "" {
+		info.query = r.URL.Query()
+	}
 	parts := splitPath(r.URL.Path)
 	switch {
 	case len(parts) >= 3 && parts[0] == "api":
@@ -90,7 +95,7 @@ func (i *requestInfo) parseVerb(r *http.Request) {
 		}
 	case http.MethodGet, http.MethodHead:
 		i.verb = "get"
-		q := r.URL.Query()
+		q := i.query
 		switch {
 		case i.prefixWatch && i.subresource == "", i.name == "" && q.Has("watch") && parseBool(q.Get("watch")):
 			i.verb = "watch"

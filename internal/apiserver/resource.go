@@ -26,6 +26,27 @@ type resource struct {
 	owner *ownership.Manager
 	// protobuf tells whether its objects have that form.
 	protobuf bool
+	forms    map[*registry.TypeVersion]form
+}
+
+// form is what is said again and again of the objects of one version.
+type form struct {
+	// head begins a top-level object in JSON.
+	head string
+	// json and protobuf are what items remember these encodings by.
+	json, protobuf string
+}
+
+func newResource(t *registry.Type) *resource {
+	r := &resource{
+		Type: t, owner: ownership.New(t), protobuf: encoding.HasProtobuf(t.Hub.New()), forms: map[*registry.TypeVersion]form{},
+	}
+	for _, v := range t.Versions {
+		r.forms[v] = form{
+			head: typeMetaJSON(v.GroupVersionKind()), json: "json:" + v.Version + v.Group, protobuf: "protobuf:" + v.Version + v.Group,
+		}
+	}
+	return r
 }
 
 // hint is what a writer tells the cache of the value it commits: the hub object that the value encodes,

@@ -13,7 +13,6 @@ import (
 
 	"github.com/proa-dev/proa/internal/access"
 	"github.com/proa-dev/proa/internal/cache"
-	"github.com/proa-dev/proa/internal/ownership"
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/store"
 )
@@ -34,7 +33,7 @@ func NewStorage(ctx context.Context, st store.Store, ca *cache.Cache, types []*r
 	s := &Storage{store: st, cache: ca, log: log}
 	resources := make([]*resource, len(types))
 	for i, t := range types {
-		r := &resource{Type: t, owner: ownership.New(t)}
+		r := newResource(t)
 		if t.Has("get") {
 			table, err := ca.Add(ctx, r.schema())
 			if err != nil {

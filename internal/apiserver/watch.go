@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/proa-dev/proa/internal/cache"
@@ -280,7 +278,7 @@ func (st *watchStream) event(kind watch.EventType, item *cache.Item) error {
 	if err != nil {
 		return err
 	}
-	return st.jsonFrame(kind, st.call.version.GroupVersionKind(), data)
+	return st.jsonFrame(kind, res.forms[st.call.version].head, data)
 }
 
 func (st *watchStream) transform(o registry.Object) (runtime.Object, error) {
@@ -309,16 +307,16 @@ func (st *watchStream) object(kind watch.EventType, o runtime.Object) error {
 	if err != nil {
 		return err
 	}
-	return st.jsonFrame(kind, schema.GroupVersionKind{}, data)
+	return st.jsonFrame(kind, "", data)
 }
 
-// jsonFrame writes a JSON event and a newline. gvk is put in front of the object unless that has it.
-func (st *watchStream) jsonFrame(kind watch.EventType, gvk schema.GroupVersionKind, data []byte) error {
+// jsonFrame writes a JSON event and a newline. head is put in front of the object unless that says its type.
+func (st *watchStream) jsonFrame(kind watch.EventType, head string, data []byte) error {
 	st.out.WriteString(`{"type":"`)
 	st.out.WriteString(string(kind))
 	st.out.WriteString(`","object":`)
-	if gvk.Kind != "" && !bytes.HasPrefix(data, []byte(`{"apiVersion"`)) {
-		st.out.WriteString(typeMetaJSON(gvk))
+	if head != "" && !saysType(data) {
+		st.out.WriteString(head)
 		data = data[1:]
 	}
 	st.out.Write(data)

@@ -7,8 +7,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Header carries the id, in requests whose sender has chosen one and in all answers.
-const Header = "Audit-ID"
+// Header carries the id, in requests whose sender has chosen one and in all answers. It is written as
+// net/http does, which then need not rewrite it.
+const Header = "Audit-Id"
 
 // ID returns the id of a request: the client's own, or a new one.
 func ID(r *http.Request) string {

@@ -171,8 +171,20 @@ func aroundRevision(meta []byte) (before, after []byte, err error) {
 
 // Message returns the object's own message inside an envelope: what a protobuf list has as an item.
 func Message(data []byte) ([]byte, error) {
-	env, err := openEnvelope(data)
-	return env.raw, err
+	if !IsProtobuf(data) {
+		return nil, errEnvelope
+	}
+	for rest := data[len(protoMagic):]; len(rest) > 0; {
+		num, value, n := consumeBytes(rest)
+		if n < 0 {
+			return nil, errEnvelope
+		}
+		if num == envelopeRaw {
+			return value, nil
+		}
+		rest = rest[n:]
+	}
+	return nil, nil
 }
 
 // Envelope returns what stands before and after a message of the given size.
