@@ -25,7 +25,7 @@ func (s *Server) bind(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	if b.Name != "" && b.Name != c.name {
-		return nil, badRequest("the name of the object (%s) does not match the name on the URL (%s)", b.Name, c.name)
+		return nil, badRequest("name in URL does not match name in Binding object")
 	}
 	if errs := validateBinding(b); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(bindingKind.GroupKind(), b.Name, errs)

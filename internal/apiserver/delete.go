@@ -105,7 +105,7 @@ func (s *Server) tryDelete(ctx context.Context, c *call, t target) (*answer, err
 	d := decideDelete(c.typ, t.object, &c.delete, s.now())
 	switch {
 	case c.dryRun:
-		return c.deleted(d.object, false), nil
+		return c.deleted(d.object, !d.remove), nil
 	case d.remove:
 		revision, err := s.remove(ctx, c, d.object, t.revision)
 		if err != nil {

@@ -238,6 +238,9 @@ func (c *catalog) resourceList(gv schema.GroupVersion) metav1.APIResourceList {
 		TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: gv.String(),
 		APIResources: []metav1.APIResource{},
 	}
+	if gv.Group == "" {
+		l.APIVersion = "" // the core group's list has never had one
+	}
 	for _, rt := range c.resources[gv] {
 		t := rt.res.Type
 		l.APIResources = append(l.APIResources, metav1.APIResource{
@@ -339,17 +342,21 @@ func aggregateResource(rt route) apidiscoveryv2.APIResourceDiscovery {
 		scope = apidiscoveryv2.ScopeNamespace
 	}
 	r := apidiscoveryv2.APIResourceDiscovery{
-		Resource: t.Name, ResponseKind: responseKind(rt.version.GroupVersionKind()), Scope: scope,
+		Resource: t.Name, ResponseKind: responseKind(rt, rt.version.GroupVersionKind()), Scope: scope,
 		SingularResource: t.Singular, Verbs: slices.Sorted(slices.Values(t.Verbs)), ShortNames: t.Short, Categories: t.Categories,
 	}
 	for _, sub := range subresources(rt) {
 		r.Subresources = append(r.Subresources, apidiscoveryv2.APISubresourceDiscovery{
-			Subresource: sub.name, ResponseKind: responseKind(sub.kind), Verbs: sub.verbs,
+			Subresource: sub.name, ResponseKind: responseKind(rt, sub.kind), Verbs: sub.verbs,
 		})
 	}
 	return r
 }
 
-func responseKind(g schema.GroupVersionKind) *metav1.GroupVersionKind {
+// responseKind leaves out the group and version where they are the resource's own.
+func responseKind(rt route, g schema.GroupVersionKind) *metav1.GroupVersionKind {
+	if g.GroupVersion() == rt.version.GroupVersion {
+		return &metav1.GroupVersionKind{Kind: g.Kind}
+	}
 	return &metav1.GroupVersionKind{Group: g.Group, Version: g.Version, Kind: g.Kind}
 }

@@ -116,6 +116,7 @@ func (c *call) groupResource() schema.GroupResource {
 	return schema.GroupResource{Group: c.version.Group, Resource: c.typ.Name}
 }
 
+// groupKind is the kind as validation errors name it: an Event is the core group's in any group.
 func (c *call) groupKind() schema.GroupKind {
-	return c.version.GroupVersionKind().GroupKind()
+	return c.typ.Hub.GroupVersionKind().GroupKind()
 }

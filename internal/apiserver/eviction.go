@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/component-helpers/apps/poddisruptionbudget"
 
 	"github.com/proa-dev/proa/internal/access"
 	"github.com/proa-dev/proa/internal/registry"
@@ -33,7 +34,7 @@ func (s *Server) evict(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	if e.Name != "" && e.Name != c.name {
-		return nil, badRequest("name in URL does not match name in Eviction object: %q != %q", c.name, e.Name)
+		return nil, badRequest("name in URL does not match name in Eviction object")
 	}
 	c.delete = metav1.DeleteOptions{}
 	if e.DeleteOptions != nil {
@@ -148,6 +149,9 @@ func spent(live *policyv1.PodDisruptionBudget, pod string, now metav1.Time) (*po
 		b.Status.DisruptedPods = map[string]metav1.Time{}
 	}
 	b.Status.DisruptedPods[pod] = now
+	if b.Status.DisruptionsAllowed == 0 {
+		poddisruptionbudget.UpdateDisruptionAllowedCondition(b)
+	}
 	return b, nil
 }
 

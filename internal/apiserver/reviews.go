@@ -3,11 +3,13 @@ package apiserver
 import (
 	"context"
 	"net/http"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/proa-dev/proa/internal/access/admission"
 	"github.com/proa-dev/proa/internal/access/review"
@@ -26,6 +28,8 @@ func (s *Server) doReview(ctx context.Context, c *call) (*answer, error) {
 	if b, ok := o.(*corev1.Binding); ok {
 		return s.bindByName(ctx, c, b)
 	}
+	wipe(o)
+	s.own(c, nil, o)
 	if err := s.admit(ctx, c.admission(admission.Create, o, nil)); err != nil {
 		return nil, err
 	}
@@ -49,6 +53,7 @@ func (s *Server) review(ctx context.Context, c *call, o registry.Object) error {
 		return review.Token(ctx, r, s.verifier, s.audiences)
 	case *authenticationv1.SelfSubjectReview:
 		review.Who(r, c.user)
+		r.CreationTimestamp = metav1.NewTime(s.now().Truncate(time.Second))
 		return nil
 	default:
 		return apierrors.NewMethodNotSupported(c.groupResource(), c.verb)

@@ -33,7 +33,7 @@ var PriorityClasses = registry.Resource[schedulingv1.PriorityClass]{
 		},
 		registry.Age[schedulingv1.PriorityClass](),
 		{
-			Name: "PreemptionPolicy", Description: schedulingv1.PriorityClass{}.SwaggerDoc()["preemptionPolicy"], Wide: true,
+			Name: "PreemptionPolicy", Description: schedulingv1.PriorityClass{}.SwaggerDoc()["preemptionPolicy"],
 			Value: func(c *schedulingv1.PriorityClass) any { return string(*c.PreemptionPolicy) },
 		},
 	},

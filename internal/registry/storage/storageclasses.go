@@ -23,6 +23,7 @@ import (
 // StorageClasses are the kinds of volumes that claims can ask for.
 var StorageClasses = registry.Resource[storagev1.StorageClass]{
 	Group: "storage.k8s.io", Kind: "StorageClass", Name: "storageclasses", Short: []string{"sc"},
+	AnswersDeleted: true,
 	Versions:       []registry.Version[storagev1.StorageClass]{registry.Hub[storagev1.StorageClass]("v1")},
 	Default:        defaultStorageClass,
 	Validate:       validateStorageClass,
