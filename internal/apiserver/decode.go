@@ -31,14 +31,14 @@ func (c *call) decode() (registry.Object, error) {
 
 // decodeInto reads the body as an object of the kind, which may be any.
 func (c *call) decodeInto(o runtime.Object, want schema.GroupVersionKind) error {
-	if err := c.checkSyntax(); err != nil {
-		return badRequest("the object provided is unrecognized (must be of type %s): %v (%s)", want.Kind, err, summary(c.body.data))
-	}
 	got, strict, err := c.unmarshal(o)
 	if got.Empty() {
 		got = want
 	}
 	if err != nil {
+		if syntax := c.checkSyntax(); syntax != nil {
+			return badRequest("the object provided is unrecognized (must be of type %s): %v (%s)", want.Kind, syntax, summary(c.body.data))
+		}
 		return badRequest("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, want.Kind, err)
 	}
 	if got.Kind != "" && got.Kind != want.Kind {
