@@ -44,6 +44,7 @@ func (s *Server) createObject(ctx context.Context, c *call, o registry.Object) (
 		return s.tryCreate(ctx, c, o)
 	}
 	for attempt := 1; ; attempt++ {
+		c.name = "" // that of the attempt before
 		a, err := s.tryCreate(ctx, c, o.DeepCopyObject().(registry.Object))
 		if !apierrors.IsAlreadyExists(err) {
 			return a, err
