@@ -90,7 +90,9 @@ func (s *Server) healthHandler(endpoint string, checks []healthCheck) http.Handl
 
 func writeHealth(w http.ResponseWriter, r *http.Request, endpoint, lines string, failed bool) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.URL.Path == "/"+endpoint { // and not for a single check, as kube-apiserver has it
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
 	switch {
 	case failed:
 		w.WriteHeader(http.StatusInternalServerError)
