@@ -130,10 +130,14 @@ func cause(err error) error {
 	return err
 }
 
-func (p *plane) openStore(ctx context.Context) (err error) {
+func (p *plane) openStore(ctx context.Context) error {
 	if p.config.Etcd.used() {
-		p.store, err = p.openEtcd(ctx)
-		return err
+		shared, err := p.openEtcd(ctx)
+		if err != nil {
+			return err
+		}
+		p.store = shared
+		return nil
 	}
 	o := embedded.Options{
 		Durability: embedded.Durability(p.config.Durability), WatchHistory: p.config.WatchHistory, Logger: p.log,
@@ -145,7 +149,7 @@ func (p *plane) openStore(ctx context.Context) (err error) {
 	}
 	engine, err := embedded.Open(o)
 	if err != nil {
-		return err // and not a store that is a nil engine
+		return err
 	}
 	p.store = engine
 	return nil
