@@ -12,7 +12,7 @@ KUBE    := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down test check unit race e2e twin bench fuzz soak clean
+.PHONY: help build up down test check unit race e2e etcd peer twin bench fuzz soak clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ up: build ## start a control plane in the background (PORT=6443 DATA=dir FLAGS='
 down: ## stop the one that `make up` started
 	@scripts/down $(DATA)
 
-test: check unit race e2e ## everything that must pass
+test: check unit race e2e etcd ## everything that must pass
 
 check: ## formatting, vet and the rules of the house
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w these:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -45,6 +45,12 @@ e2e: build ## the built binary and kubectl as a user drives them
 twin: build ## Proa's answers beside those of kube-apiserver (RECORD=1 asks a live one again)
 	@if [ -n "$(RECORD)" ]; then $(MAKE) -C test/peer; fi
 	cd test/twin && $(GO) test -count=1 . $(if $(RECORD),-run TestRecord -args -record,)
+
+etcd: ## the store over a real etcd, several servers, moving in and out (the last needs `make peer`)
+	cd test/etcd && $(GO) vet . && $(GO) test .
+
+peer: ## build kube-apiserver and etcd into .tools, for the tests that compare
+	$(MAKE) -C test/peer
 
 bench: ## micro-benchmarks, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...

@@ -17,6 +17,7 @@ import (
 // Nodes are the machines that pods run on. A kubelet registers its node with the status filled.
 var Nodes = registry.Resource[corev1.Node]{
 	Kind: "Node", Name: "nodes", Short: []string{"no"},
+	StoredAs:       "minions", // what nodes were called before v1
 	Versions:       []registry.Version[corev1.Node]{registry.Hub[corev1.Node]("v1")},
 	Default:        defaultNode,
 	PrepareCreate:  func(n *corev1.Node) { n.Spec.ConfigSource, n.Status.Config = nil, nil },
