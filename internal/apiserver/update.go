@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/access"
@@ -219,7 +220,9 @@ func (c *call) checkPreconditions(o registry.Object, t target) error {
 	switch rv := o.GetResourceVersion(); rv {
 	case "", "0":
 		if c.typ.RevisionRequired && c.verb == "update" {
-			return apierrors.NewInvalid(c.groupKind(), c.name, field.ErrorList{
+			// kube-apiserver names the resource here, where it names the kind elsewhere.
+			resource := schema.GroupKind{Group: c.version.Group, Kind: c.typ.Name}
+			return apierrors.NewInvalid(resource, c.name, field.ErrorList{
 				field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update"),
 			})
 		}

@@ -3,6 +3,7 @@ package twin
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -33,21 +34,53 @@ func readGolden(path string) (titles, texts []string, err error) {
 	return titles, texts, nil
 }
 
-// reduce takes from a recorded answer the items of lists that Proa's answer lacks.
-func reduce(want, got string) (string, error) {
+// common takes from a recorded answer the items of lists that Proa's answer lacks, and from Proa's those
+// versions that Kubernetes has dropped.
+func common(want, got string) (_, _ string, err error) {
 	wantHead, wantValue, err := parseAnswer(want)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	_, gotValue, err := parseAnswer(got)
+	gotHead, gotValue, err := parseAnswer(got)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
+	gotValue = withoutDropped(gotValue)
+	if want, err = formatAnswer(wantHead, subset(wantValue, gotValue)); err != nil {
+		return "", "", err
+	}
+	got, err = formatAnswer(gotHead, gotValue)
+	return want, got, err
+}
+
+func formatAnswer(head string, value any) (string, error) {
 	var b strings.Builder
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	err = e.Encode(subset(wantValue, gotValue))
-	return wantHead + b.String(), err
+	err := e.Encode(value)
+	return head + b.String(), err
+}
+
+// dropped are the versions that Proa serves beyond those of Kubernetes.
+var dropped = []string{"batch/v1beta1", "batch/v2alpha1", "v1beta1", "v2alpha1"}
+
+func withoutDropped(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = withoutDropped(v[key])
+		}
+	case []any:
+		kept := []any{}
+		for _, item := range v {
+			if m, ok := item.(map[string]any); ok && slices.Contains(dropped, identity(m)) {
+				continue
+			}
+			kept = append(kept, withoutDropped(item))
+		}
+		return kept
+	}
+	return v
 }
 
 // parseAnswer divides an answer into status and headers, and the body's value.
@@ -92,6 +125,9 @@ func subset(want, got any) any {
 		}
 		kept := []any{}
 		for _, item := range w {
+			if _, named := item.(map[string]any); !named {
+				return want
+			}
 			if other, ok := present[identity(item)]; ok {
 				kept = append(kept, subset(item, other))
 			}
@@ -108,5 +144,5 @@ func identity(item any) string {
 			return fmt.Sprint(v)
 		}
 	}
-	return fmt.Sprint(item)
+	return "" // the core group has no name
 }

@@ -173,14 +173,19 @@ func (n *names) walk(v any, key string) any {
 	switch v := v.(type) {
 	case []any:
 		out := make([]any, 0, len(v))
-		for i, item := range v {
+		for _, item := range v {
 			if isBookmark(item) {
 				continue // when they come is the server's choice
 			}
-			if key == "causes" && i > 0 && toldBefore(v[:i], item) {
+			item = n.walk(item, key)
+			if key == "causes" && toldBefore(out, item) {
 				continue // kube-apiserver checks metadata twice in an update, and lists those causes twice
 			}
-			out = append(out, n.walk(item, key))
+			out = append(out, item)
+		}
+		if key == "managedFields" {
+			// They are ordered by their times, which a script does not choose.
+			slices.SortFunc(out, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		}
 		return out
 	case map[string]any:
@@ -193,9 +198,7 @@ func (n *names) walk(v any, key string) any {
 		for _, k := range sortedKeys(v) {
 			v[k] = n.walk(v[k], k)
 		}
-		if key == "status" || key == "rows" || v["nodePort"] != nil {
-			n.port(v)
-		}
+		n.port(v)
 		return v
 	case string:
 		return n.scalar(v, key)
@@ -206,10 +209,8 @@ func (n *names) walk(v any, key string) any {
 }
 
 func (n *names) port(v map[string]any) {
-	if p, ok := v["nodePort"].(json.Number); ok {
-		if i, _ := strconv.Atoi(p.String()); i >= 30100 { // scripts ask for lower ones
-			v["nodePort"] = name(n.ports, "port", p.String())
-		}
+	if p, ok := v["nodePort"].(int64); ok && p >= 30100 { // scripts ask for lower ones
+		v["nodePort"] = name(n.ports, "port", strconv.FormatInt(p, 10))
 	}
 }
 

@@ -108,7 +108,7 @@ func compare(t *testing.T, script string, answers []answer) {
 			t.Fatalf("%s:%d: recorded was %q: run go test -record", script, a.step.line, titles[i])
 		}
 		if a.step.subset {
-			if want, err = reduce(want, a.text); err != nil {
+			if want, a.text, err = common(want, a.text); err != nil {
 				t.Fatal(err)
 			}
 		}
