@@ -98,7 +98,9 @@ func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
 	if err := p.cache.Ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := holdServices(ctx, storage, services); err != nil {
+	if c.Etcd.used() {
+		followServices(storage, services)
+	} else if err := holdServices(ctx, storage, services); err != nil {
 		return nil, err
 	}
 	return p, p.openAPI(storage)

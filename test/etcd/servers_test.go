@@ -144,6 +144,8 @@ func TestTwoServers(t *testing.T) {
 	// Two write one object: one of them is told.
 	races(t, one, two)
 
+	addresses(t, one, two)
+
 	// Whoever leads does the work; when it goes the other does.
 	if _, err := one.AppsV1().Deployments("default").Create(t.Context(), deployment("before"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -226,4 +228,35 @@ func TestForeignKeysAreRefused(t *testing.T) {
 		t.Fatal("it started")
 	}
 	t.Log(err)
+}
+
+// addresses: what one server gives a Service, the other does not give to another, until it is free again.
+func addresses(t *testing.T, clients ...*kubernetes.Clientset) {
+	t.Helper()
+	const most = 120 // of 254, so that a server that did not know would choose one twice
+	held := map[string]string{}
+	for i := range most {
+		name := fmt.Sprintf("s%d", i)
+		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+		s, err := clients[i%2].CoreV1().Services("default").Create(t.Context(), s, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, taken := held[s.Spec.ClusterIP]; taken {
+			t.Fatalf("%s and %s both have %s", other, name, s.Spec.ClusterIP)
+		}
+		held[s.Spec.ClusterIP] = name
+		time.Sleep(5 * time.Millisecond) // the event's way to the other server
+	}
+	for address, name := range held {
+		if err := clients[0].CoreV1().Services("default").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		again := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "again"}, Spec: corev1.ServiceSpec{ClusterIP: address, Ports: []corev1.ServicePort{{Port: 80}}}}
+		eventually(t, address+" is free at the other server", func() (bool, error) {
+			_, err := clients[1].CoreV1().Services("default").Create(t.Context(), again, metav1.CreateOptions{})
+			return err == nil, err
+		})
+		break
+	}
 }
