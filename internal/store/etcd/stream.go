@@ -20,6 +20,9 @@ import (
 // itself when a connection breaks; when it gives up, because the member has lost its leader for instance,
 // pump opens another after the last revision that was passed on.
 //
+// What Next does not take gathers in the client's memory: streams are for readers that keep up, as the cache
+// does, which is the only one in a server.
+//
 // What has been passed on is never passed on again (take drops it), and whatever may have been lost ends the
 // stream with ErrCompacted: an event whose previous value is gone, or one that Compact has given up.
 
