@@ -148,7 +148,7 @@ func (rs *routes) of(i *requestInfo) *route {
 	if !ok || i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
 		return nil
 	}
-	if i.resource == "namespaces" && i.namespace != i.name {
+	if i.resource == "namespaces" && i.namespace != "" && i.namespace != i.name {
 		return nil
 	}
 	if i.subresource != "" && !rt.res.hasSubresource(i.subresource) {
