@@ -110,7 +110,7 @@ func compareObjects(t *testing.T, what string, a, b client.Object) {
 func randomRequest(rnd *rand.Rand) func() *client.Request {
 	name := fmt.Sprint("o", rnd.IntN(6))
 	namespace := []string{"n", "n", "n", "m", ""}[rnd.IntN(5)]
-	deployments := rnd.IntN(3) == 0
+	deployments, namespaces := rnd.IntN(3) == 0, rnd.IntN(8) == 0
 	n, verb, choice := rnd.IntN(4), rnd.IntN(12), rnd.IntN(6)
 	pick := func(texts ...string) string { return texts[choice%len(texts)] }
 	return func() *client.Request {
@@ -121,6 +121,11 @@ func randomRequest(rnd *rand.Rand) func() *client.Request {
 			r.Resource = client.Deployments.Resource
 			r.New = func() client.Object { return &appsv1.Deployment{} }
 			object = deploymentOf(namespace, name, n)
+		}
+		if namespaces {
+			r.Resource, r.Namespace = client.Namespaces.Resource, ""
+			r.New = func() client.Object { return &corev1.Namespace{} }
+			object = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"p": fmt.Sprint(n % 2)}}}
 		}
 		switch verb {
 		case 0, 1, 2:
