@@ -250,7 +250,7 @@ func (v *watched) follow(ctx context.Context, tr client.Transport, paged, initia
 		return
 	}
 	defer func() { stop <- v.what }()
-	for {
+	for !isLast(v.state["last"]) {
 		s, err := client.ConfigMaps.Watch(ctx, tr, "n", o)
 		if err != nil {
 			v.t.Errorf("%s: %v", v.what, err)
@@ -266,6 +266,9 @@ func (v *watched) follow(ctx context.Context, tr client.Transport, paged, initia
 		}
 	}
 }
+
+// isLast tells whether the object is the last that is written.
+func isLast(m *corev1.ConfigMap) bool { return m != nil && m.Name == "last" && m.Labels["side"] == "left" }
 
 func (v *watched) list(ctx context.Context, tr client.Transport, o *metav1.ListOptions, paged bool) bool {
 	page := *o
@@ -307,7 +310,7 @@ func (v *watched) read(s client.Stream, initial bool) (done bool, err error) {
 				continue
 			}
 			v.apply(e.Type, o, initial)
-			if o.Name == "last" && o.Labels["side"] == "left" {
+			if isLast(o) {
 				return true, nil
 			}
 		}
