@@ -268,7 +268,9 @@ func (v *watched) follow(ctx context.Context, tr client.Transport, paged, initia
 }
 
 // isLast tells whether the object is the last that is written.
-func isLast(m *corev1.ConfigMap) bool { return m != nil && m.Name == "last" && m.Labels["side"] == "left" }
+func isLast(m *corev1.ConfigMap) bool {
+	return m != nil && m.Name == "last" && m.Labels["side"] == "left"
+}
 
 func (v *watched) list(ctx context.Context, tr client.Transport, o *metav1.ListOptions, paged bool) bool {
 	page := *o
@@ -307,10 +309,10 @@ func (v *watched) read(s client.Stream, initial bool) (done bool, err error) {
 			o := e.Object.(*corev1.ConfigMap)
 			if e.Type == watch.Bookmark {
 				initial = false
-				continue
+			} else {
+				v.apply(e.Type, o, initial)
 			}
-			v.apply(e.Type, o, initial)
-			if isLast(o) {
+			if !initial && isLast(v.state["last"]) {
 				return true, nil
 			}
 		}
