@@ -292,7 +292,7 @@ func TestNoSpace(t *testing.T) {
 	if rev, err := s.Revision(t.Context()); err != nil || rev != last {
 		t.Fatalf("revision %d, %v; want %d", rev, err, last)
 	}
-	if size, err := s.Size(t.Context()); err != nil || size < 2<<20 {
+	if size, err := s.Size(t.Context()); err != nil || size < 1<<20 {
 		t.Fatalf("size %d, %v", size, err)
 	}
 }

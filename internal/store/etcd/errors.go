@@ -57,13 +57,9 @@ func explain(err error) error {
 }
 
 // refused tells whether etcd has answered that a write was not done. After other errors nobody knows: the
-// connection may have broken after the request was sent, or the leader changed after it was proposed.
+// connection may have broken after the request was sent, or the leader may have changed, or the member
+// stopped, after it was proposed. All that etcd says is Unavailable is of that kind.
 func refused(err error) bool {
-	for _, known := range []error{rpctypes.ErrNoLeader, rpctypes.ErrNotCapable, rpctypes.ErrStopped, rpctypes.ErrTooManyRequests} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
 	var answer rpctypes.EtcdError
 	if !errors.As(err, &answer) {
 		return false
