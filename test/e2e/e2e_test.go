@@ -44,7 +44,10 @@ func binary(t *testing.T) string {
 	return abs
 }
 
-func TestOneProcess(t *testing.T) { run(t, "testdata", false) }
+func TestOneProcess(t *testing.T) {
+	run(t, "testdata", false)
+	run(t, "testdata/one", false) // what holds for one process alone
+}
 
 func TestSeveralProcesses(t *testing.T) { run(t, "testdata", true) }
 
@@ -65,7 +68,12 @@ func run(t *testing.T, dir string, several bool) {
 			env.Setenv("EDITOR", filepath.Join(env.WorkDir, "editor.sh"))
 			clusters.Store(env.WorkDir, c)
 			env.Defer(func() { c.stop(syscall.SIGTERM) })
-			return c.start()
+			if err := c.start(); err != nil {
+				return err
+			}
+			env.Setenv("PROA", bin)
+			env.Setenv("PORT", c.port)
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kubectl": func(ts *testscript.TestScript, neg bool, args []string) {

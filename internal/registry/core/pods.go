@@ -40,13 +40,13 @@ var Pods = registry.Resource[corev1.Pod]{
 }
 
 var podActions = []registry.Action{
-	{Name: "attach", Kind: coreKind("PodAttachOptions"), Verbs: []string{"create", "get"}},
+	{Name: "attach", Kind: coreKind("PodAttachOptions"), Verbs: []string{"create", "get"}, Stream: true},
 	{Name: "binding", Kind: coreKind("Binding"), Verbs: []string{"create"}},
 	{Name: "eviction", Kind: schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "Eviction"}, Verbs: []string{"create"}},
-	{Name: "exec", Kind: coreKind("PodExecOptions"), Verbs: []string{"create", "get"}},
-	{Name: "log", Kind: coreKind("Pod"), Verbs: []string{"get"}},
-	{Name: "portforward", Kind: coreKind("PodPortForwardOptions"), Verbs: []string{"create", "get"}},
-	{Name: "proxy", Kind: coreKind("PodProxyOptions"), Verbs: []string{"create", "delete", "get", "patch", "update"}},
+	{Name: "exec", Kind: coreKind("PodExecOptions"), Verbs: []string{"create", "get"}, Stream: true},
+	{Name: "log", Kind: coreKind("Pod"), Verbs: []string{"get"}, Stream: true},
+	{Name: "portforward", Kind: coreKind("PodPortForwardOptions"), Verbs: []string{"create", "get"}, Stream: true},
+	{Name: "proxy", Kind: coreKind("PodProxyOptions"), Verbs: []string{"create", "delete", "get", "patch", "update"}, Stream: true},
 }
 
 func coreKind(kind string) schema.GroupVersionKind {
