@@ -209,11 +209,11 @@ func TestNetworkCut(t *testing.T) {
 	})
 }
 
-// A member without its peers serves no watch and no consistent read; the others go on.
-func TestMemberAlone(t *testing.T) {
+// One member cannot be reached, and then it can.
+func TestMemberUnreachable(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3)
-	alone := (c.leader() + 1) % 3
+	away := (c.leader() + 1) % 3
 	var proxies []*proxy
 	var endpoints []string
 	for _, m := range c.members {
@@ -222,10 +222,30 @@ func TestMemberAlone(t *testing.T) {
 	}
 	s := open(t, engine.Options{Endpoints: endpoints, RequestTimeout: 3 * time.Second})
 	runStorm(t, s, func() {
-		proxies[alone].setCut(true)
+		proxies[away].setCut(true)
 		time.Sleep(time.Second)
-		proxies[alone].setCut(false)
+		proxies[away].setCut(false)
 		time.Sleep(300 * time.Millisecond)
+	})
+}
+
+// A member that is left alone serves no watch and no consistent read. When the others are back all goes on.
+func TestQuorumLost(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3)
+	s := open(t, engine.Options{Endpoints: c.endpoints(), RequestTimeout: 2 * time.Second})
+	runStorm(t, s, func() {
+		left := c.leader()
+		c.stop((left + 1) % 3)
+		c.stop((left + 2) % 3)
+		time.Sleep(2 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if rev, err := s.Revision(ctx); err == nil {
+			t.Errorf("a member alone says that the revision is %d", rev)
+		}
+		c.restart((left + 1) % 3)
+		c.restart((left + 2) % 3)
 	})
 }
 
