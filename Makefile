@@ -12,7 +12,7 @@ KUBE    := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down test check unit race e2e etcd peer twin bench fuzz soak clean
+.PHONY: help build up down test check unit race e2e clients etcd peer twin bench fuzz soak clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ race: ## the tests of what is concurrent, under the race detector
 
 e2e: build ## the built binary and kubectl as a user drives them
 	$(GO) test ./test/e2e/...
+
+clients: build ## clients that others wrote, against the built binary
+	test/clients/fetch
+	cd test/clients && PROA="$(abspath $(BIN))" $(GO) test -count=1 ./...
 
 twin: build ## Proa's answers beside those of kube-apiserver (RECORD=1 asks a live one again)
 	@if [ -n "$(RECORD)" ]; then $(MAKE) -C test/peer; fi

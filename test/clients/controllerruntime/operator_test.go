@@ -95,8 +95,9 @@ func seems(d *appsv1.Deployment, boats int32, captain string, manned corev1.Cond
 			told = c.Status
 		}
 	}
-	got := fmt.Sprint(*d.Spec.Replicas, d.Status.AvailableReplicas, d.Status.UpdatedReplicas, d.Annotations["boats"], d.Spec.Template.Annotations["crew"], told, len(d.OwnerReferences))
-	if want := fmt.Sprint(boats, boats, boats, boats, captain, manned, 1); got != want {
+	const form = "%v replicas, %v available, %v new, %q boats, crew %q, manned %v, %d owners"
+	got := fmt.Sprintf(form, *d.Spec.Replicas, d.Status.AvailableReplicas, d.Status.UpdatedReplicas, d.Annotations["boats"], d.Spec.Template.Annotations["crew"], told, len(d.OwnerReferences))
+	if want := fmt.Sprintf(form, boats, boats, boats, fmt.Sprint(boats), captain, manned, 1); got != want {
 		return fmt.Errorf("%s, want %s", got, want)
 	}
 	return nil
@@ -105,15 +106,15 @@ func seems(d *appsv1.Deployment, boats int32, captain string, manned corev1.Cond
 // manage runs the operator in a manager that is its leader, until the test ends.
 func manage(t *testing.T, to *rest.Config) {
 	t.Helper()
+	again := true // both subtests make a controller of this name
 	m, err := ctrl.NewManager(to, ctrl.Options{
 		Metrics:        server.Options{BindAddress: "0"},
 		LeaderElection: true, LeaderElectionID: "fleets", LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
-		Controller: config.Controller{SkipNameValidation: new(bool)},
+		Controller: config.Controller{SkipNameValidation: &again},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	*m.GetControllerOptions().SkipNameValidation = true // one name, two subtests
 	if err := (&fleets{m.GetClient()}).add(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
