@@ -1,3 +1,5 @@
+// Package clientgo_test runs client-go against the built binary: its typed, dynamic and metadata clients,
+// discovery, informers, watches, leader election, apply and the rest of what operators are made of.
 package clientgo_test
 
 import (
