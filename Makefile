@@ -6,16 +6,17 @@ DATA    ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/proa; else echo "$
 PORT    ?= 6443
 FLAGS   ?=
 FUZZ    ?= 30s
+ROUNDS  ?= 3
 export CGO_ENABLED ?= 0
 # The embedded kubectl tells this version.
 KUBE    := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down test check unit race e2e clients etcd peer twin bench fuzz soak clean
+.PHONY: help build up down test check unit race e2e clients etcd peer twin bench bench-peer fuzz soak clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/proa
 	@mkdir -p bin
@@ -27,7 +28,7 @@ up: build ## start a control plane in the background (PORT=6443 DATA=dir FLAGS='
 down: ## stop the one that `make up` started
 	@scripts/down $(DATA)
 
-test: check unit race e2e etcd ## everything that must pass
+test: check unit race e2e twin etcd ## everything that must pass
 
 check: ## formatting, vet and the rules of the house
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w these:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -58,6 +59,9 @@ peer: ## build kube-apiserver and etcd into .tools, for the tests that compare
 
 bench: ## micro-benchmarks, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+bench-peer: build ## the table of docs/PERFORMANCE.md: Proa beside kube-apiserver and etcd (ROUNDS=3)
+	cd test/bench && $(GO) run . -proa "$(abspath $(BIN))" -tools "$(abspath .tools)" -rounds $(ROUNDS) $(if $(OUT),-out "$(OUT)" -svg "$(OUT).svg",)
 
 fuzz: ## every fuzzer for FUZZ=30s
 	@scripts/fuzz $(FUZZ)
