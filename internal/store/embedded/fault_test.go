@@ -175,9 +175,18 @@ func TestNoSpaceMidway(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(50 * time.Millisecond)
-	d.room.Store(40_000)
-	waitFor(t, "writes to stall", func() bool { return e.disk.stalled.Load() > 0 })
+	waitFor(t, "writes to stall", func() bool {
+		d.room.Store(1 << 40)
+		time.Sleep(2 * roomCheck)
+		d.room.Store(40_000)
+		for range 100 { // then they were refused in time, on a slow machine, and once more with room
+			if e.disk.stalled.Load() > 0 {
+				return true
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return false
+	})
 	if _, err := e.Commit(ctx, store.Op{Key: "x", Value: []byte("1")}); !errors.Is(err, store.ErrNoSpace) {
 		t.Fatalf("commit on a full device: %v", err)
 	}
@@ -206,9 +215,26 @@ func TestCloseWhileFull(t *testing.T) {
 	}
 	l := &ledger{acked: make([]atomic.Int64, 1)}
 	var wg sync.WaitGroup
-	wg.Go(func() { l.write(context.Background(), e, 0, 4096) })
-	d.room.Store(40_000)
-	waitFor(t, "writes to stall", func() bool { return e.disk.stalled.Load() > 0 })
+	// On a slow machine the engine may see that the room ends before a write meets the end, and refuse: then
+	// there is nothing to close on, and the next attempt begins with room.
+	waitFor(t, "writes to stall", func() bool {
+		d.room.Store(1 << 40)
+		time.Sleep(2 * roomCheck)
+		refused := make(chan struct{})
+		wg.Go(func() {
+			defer close(refused)
+			l.write(context.Background(), e, 0, 4096)
+		})
+		d.room.Store(40_000)
+		for e.disk.stalled.Load() == 0 {
+			select {
+			case <-refused:
+				return false
+			case <-time.After(time.Millisecond):
+			}
+		}
+		return true
+	})
 	if err := e.Close(); err == nil {
 		t.Fatal("Close says that all is well")
 	}
