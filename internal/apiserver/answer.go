@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
@@ -223,12 +224,32 @@ func writeBody(w http.ResponseWriter, r *http.Request, f format, code int, parts
 	}
 	h.Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(code)
+	if len(parts) == 1 {
+		_, err := w.Write(parts[0])
+		return err
+	}
+	return writeJoined(w, parts)
+}
+
+// joinedWrite is how much of a list goes out at a time: each write to an HTTP/2 stream costs a turn of its
+// connection's goroutine, however short it is.
+const joinedWrite = 256 << 10
+
+var joiners = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, joinedWrite) }}
+
+func writeJoined(w io.Writer, parts [][]byte) error {
+	joined := joiners.Get().(*bufio.Writer)
+	defer func() {
+		joined.Reset(nil)
+		joiners.Put(joined)
+	}()
+	joined.Reset(w)
 	for _, p := range parts {
-		if _, err := w.Write(p); err != nil {
+		if _, err := joined.Write(p); err != nil {
 			return err
 		}
 	}
-	return nil
+	return joined.Flush()
 }
 
 var gzipWriters = sync.Pool{New: func() any {
