@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,7 +38,7 @@ type identities interface {
 	account(ctx context.Context, name string) (client.Transport, error)
 }
 
-// local are the identities of parts that run in the server's process.
+// localIdentities are those of parts that run in the server's process.
 type localIdentities struct{ plane *plane }
 
 func (l localIdentities) component(user string, groups ...string) (client.Transport, error) {
@@ -54,13 +55,7 @@ func (l localIdentities) account(_ context.Context, name string) (client.Transpo
 }
 
 // agentOf is a component's name as a field manager.
-func agentOf(user string) string {
-	const prefix = "system:"
-	if len(user) > len(prefix) && user[:len(prefix)] == prefix {
-		return user[len(prefix):]
-	}
-	return user
-}
+func agentOf(user string) string { return strings.TrimPrefix(user, "system:") }
 
 // startParts runs the components that work on the cluster's objects.
 func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {

@@ -2,10 +2,8 @@ package apiserver
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -13,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/ownership"
 	"github.com/proa-dev/proa/internal/registry"
 )
 
@@ -43,8 +42,6 @@ type call struct {
 	dryRun     bool
 	validation string // of unknown fields: Ignore, Warn or Strict
 
-	// http is nil for calls from this process.
-	http *http.Request
 	// warn adds a Warning header to the answer.
 	warn func(string)
 }
@@ -118,10 +115,7 @@ func (c *call) settleOptions(userAgent string) error {
 
 func (c *call) settle(dryRun []string, manager, fieldValidation, userAgent string) {
 	c.dryRun = len(dryRun) > 0
-	c.manager = manager
-	if c.manager == "" {
-		c.manager = managerOf(userAgent)
-	}
+	c.manager = ownership.ManagerName(manager, userAgent)
 	c.validation = fieldValidation
 	if c.validation == "" {
 		c.validation = metav1.FieldValidationWarn
@@ -140,23 +134,6 @@ func (c *call) admissionOptions() runtime.Object {
 	default:
 		return &c.delete
 	}
-}
-
-// managerOf makes a field manager's name of a User-Agent: what stands before the first slash, in
-// printable characters, at most 128 bytes.
-func managerOf(userAgent string) string {
-	name, _, _ := strings.Cut(userAgent, "/")
-	var b strings.Builder
-	for _, r := range name {
-		if !unicode.IsPrint(r) {
-			continue
-		}
-		if b.Len()+len(string(r)) > validation.FieldManagerMaxLength {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 func optionalBool(q url.Values, name string) (*bool, error) {

@@ -47,7 +47,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	c := &call{
 		user: userOf(r.Context()), res: rt.res, typ: rt.res.Type, version: rt.version,
 		verb: info.verb, namespace: info.namespace, name: info.name, subresource: info.subresource, rest: info.rest,
-		http: r, warn: (&warnings{header: w.Header()}).add,
+		warn: (&warnings{header: w.Header()}).add,
 	}
 	if !rt.res.Namespaced {
 		c.namespace = ""

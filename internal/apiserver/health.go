@@ -35,10 +35,7 @@ func (s *Server) addHealth() {
 		_, err := s.store.Revision(ctx)
 		return err
 	})
-	s.AddCheck("informer-sync", true, func(ctx context.Context) error {
-		_, err := s.store.Revision(ctx)
-		return err
-	})
+	s.AddCheck("informer-sync", true, s.cache.Ready)
 	s.AddCheck("shutdown", true, func(context.Context) error {
 		if s.draining.Err() != nil {
 			return errors.New("process is shutting down")

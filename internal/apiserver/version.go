@@ -1,12 +1,12 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"runtime"
 	"strings"
 
-	"encoding/json"
 	"k8s.io/apimachinery/pkg/version"
 )
 
