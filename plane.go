@@ -30,6 +30,7 @@ import (
 	"github.com/proa-dev/proa/internal/apiserver"
 	"github.com/proa-dev/proa/internal/bootstrap"
 	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/http2"
 	"github.com/proa-dev/proa/internal/registry/builtin"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
 	"github.com/proa-dev/proa/internal/store"
@@ -302,8 +303,11 @@ func (p *plane) run(ctx context.Context) error {
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12, GetCertificate: p.pki.GetCertificate,
 			ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2", "http/1.1"},
+			// Large answers are the rule here: small records at the beginning would cost more than they help.
+			DynamicRecordSizingDisabled: true,
 		},
 	}
+	(&http2.Server{MaxHeaderBytes: server.MaxHeaderBytes, IdleTimeout: server.IdleTimeout, Logger: p.log}).Install(server)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
 	go func() { failed <- server.ServeTLS(p.listener, "", "") }()

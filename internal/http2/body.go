@@ -1,0 +1,160 @@
+package http2
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// wholeBody is up to what announced length a request is handled only when its body is there.
+const wholeBody = 64 << 10
+
+// body is what the handler reads of a request.
+type body struct{ st *stream }
+
+var _ io.ReadCloser = body{}
+
+// Read implements io.Reader.
+func (b body) Read(p []byte) (int, error) {
+	st := b.st
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.continueBody()
+	for len(st.unread) == 0 {
+		switch {
+		case st.bodyErr != nil:
+			return 0, st.bodyErr
+		case st.err != nil:
+			return 0, st.err
+		case st.readFailed.passed:
+			return 0, os.ErrDeadlineExceeded
+		}
+		st.cond.Wait()
+	}
+	n := copy(p, st.unread)
+	st.unread = st.unread[n:]
+	c.take(st, n)
+	if len(st.unread) == 0 && st.bodyErr != nil {
+		return n, st.bodyErr
+	}
+	return n, nil
+}
+
+// Close implements io.Closer. What still comes is thrown away.
+func (b body) Close() error {
+	c := b.st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.take(b.st, len(b.st.unread))
+	b.st.unread = nil
+	if b.st.bodyErr == nil {
+		b.st.bodyErr = http.ErrBodyReadAfterClose
+	}
+	return nil
+}
+
+// Whole returns the body if all of it is here and nothing has been read; it is then the caller's.
+func (b body) Whole() ([]byte, bool) {
+	st := b.st
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if st.bodyErr != io.EOF || int64(len(st.unread)) != st.received {
+		return nil, false
+	}
+	data := st.unread
+	st.unread = nil
+	c.take(st, len(data))
+	return data, true
+}
+
+// continueBody tells a client that waits for it to send the body. Caller holds mu.
+func (st *stream) continueBody() {
+	if !st.w.expectsContinue || st.w.sent || st.err != nil {
+		return
+	}
+	st.w.expectsContinue = false
+	st.c.appendHeaders(st, http.StatusContinue, nil, false)
+	st.c.flushAside()
+}
+
+// take gives the client leave to send as much as has been taken, when that is worth a frame. Caller holds mu.
+func (c *conn) take(st *stream, n int) {
+	if n == 0 {
+		return
+	}
+	c.taken += n
+	st.taken += n
+	if c.err != nil {
+		return
+	}
+	if c.taken >= connWindow/2 {
+		o := c.output()
+		o.b = appendWindowUpdate(o.b, 0, c.taken)
+		c.mayReceive += c.taken
+		c.taken = 0
+		c.flushAside()
+	}
+	if st.taken >= streamWindow/2 && !st.remoteClosed && st.err == nil {
+		o := c.output()
+		o.b = appendWindowUpdate(o.b, st.id, st.taken)
+		st.mayReceive += st.taken
+		st.taken = 0
+		c.flushAside()
+	}
+}
+
+// receive adds DATA to the body. Caller holds mu and has checked the windows.
+func (st *stream) receive(data []byte) {
+	st.received += int64(len(data))
+	if st.bodyErr != nil { // the handler wants no more
+		st.c.take(st, len(data))
+		return
+	}
+	if st.unread == nil && len(data) > 0 && st.req.ContentLength > 0 {
+		// What was announced counts only as far as it has come: it costs the client nothing.
+		st.unread = make([]byte, 0, min(st.req.ContentLength, int64(4*len(data))))
+	}
+	st.unread = append(st.unread, data...)
+	st.cond.Broadcast()
+}
+
+// complete ends the body. Caller holds mu.
+func (st *stream) complete() {
+	st.remoteClosed = true
+	if st.bodyErr == nil {
+		st.bodyErr = io.EOF
+	}
+	st.cond.Broadcast()
+}
+
+// deadline is when reading or writing fails.
+type deadline struct {
+	timer  *time.Timer
+	passed bool
+}
+
+// set moves the deadline; the zero time takes it away. Caller holds mu.
+func (d *deadline) set(st *stream, at time.Time) {
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	d.passed = false
+	if at.IsZero() {
+		return
+	}
+	c := st.c
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Until(at), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if d.timer == timer {
+			d.passed = true
+			st.cond.Broadcast()
+		}
+	})
+	d.timer = timer
+}

@@ -1,0 +1,186 @@
+package http2
+
+import (
+	"runtime"
+	"sync"
+)
+
+const (
+	// outputLimit is how much output may wait for the writer before handlers wait, too.
+	outputLimit = 64 << 10
+	// keptBuffer is the largest output buffer that is used again.
+	keptBuffer = 2 * outputLimit
+	// writerTurns is how many writes a handler does for others before it goes on with its own work.
+	writerTurns = 8
+	// mostOwed bounds the answers to pings, settings and broken streams that the client does not take.
+	mostOwed = 1000
+)
+
+// buffer is what waits to be written.
+type buffer struct{ b []byte }
+
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 4<<10)} }}
+
+func (b *buffer) free() {
+	if cap(b.b) > keptBuffer {
+		return
+	}
+	b.b = b.b[:0]
+	buffers.Put(b)
+}
+
+// output is where frames are appended. Caller holds mu.
+func (c *conn) output() *buffer {
+	if c.out == nil {
+		c.out = buffers.Get().(*buffer)
+	}
+	return c.out
+}
+
+// drop throws the output away. Caller holds mu.
+func (c *conn) drop() {
+	if c.out != nil {
+		c.out.free()
+		c.out = nil
+	}
+}
+
+// owe notes that a frame in the output was caused by the client alone. Caller holds mu.
+func (c *conn) owe() error {
+	c.owed++
+	if c.owed > mostOwed {
+		return connError{codeEnhanceYourCalm, "too many frames that want an answer, and no answer taken"}
+	}
+	return nil
+}
+
+// flush has the output written: by the caller, unless somebody is at it, who then takes it along. Caller holds
+// mu, which is released meanwhile.
+func (c *conn) flush() {
+	if c.writing {
+		return
+	}
+	c.writing = true
+	for turn := 0; c.out != nil && c.err == nil; turn++ {
+		if turn == writerTurns {
+			go c.goOnWriting()
+			return
+		}
+		c.writeOut()
+	}
+	c.endWriting()
+}
+
+// flushAside has the output written, by another goroutine if nobody is at it. Caller holds mu.
+func (c *conn) flushAside() {
+	if c.writing || c.out == nil {
+		return
+	}
+	c.writing = true
+	go c.goOnWriting()
+}
+
+// flushTogether is flush for those who may have company: whoever is ready to run appends first.
+func (c *conn) flushTogether() {
+	if c.writing || c.out == nil {
+		return
+	}
+	c.writing = true
+	c.mu.Unlock()
+	runtime.Gosched()
+	c.mu.Lock()
+	c.writing = false
+	c.flush()
+}
+
+// goOnWriting is the writer's work without its handler.
+func (c *conn) goOnWriting() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.out != nil && c.err == nil {
+		c.writeOut()
+	}
+	c.endWriting()
+}
+
+// writeOut writes what there is. The caller is the writer and holds mu, which is released meanwhile.
+func (c *conn) writeOut() {
+	o := c.out
+	c.out, c.owed = nil, 0
+	c.mu.Unlock()
+	_, err := c.net.Write(o.b)
+	o.free()
+	c.mu.Lock()
+	c.writes++
+	if err != nil {
+		// The streams learn of it from the reader, which fails as well once the connection is closed.
+		c.err = err
+		go c.net.Close()
+	}
+	c.unblock()
+}
+
+func (c *conn) endWriting() {
+	c.writing = false
+	if c.err != nil {
+		c.drop()
+	}
+	c.written.Broadcast()
+	c.leave()
+}
+
+// unblock wakes the handlers that wait for room in the output or in a window. Caller holds mu.
+func (c *conn) unblock() {
+	for st := range c.blocked {
+		st.cond.Broadcast()
+	}
+}
+
+// send appends data to the answer, in as many frames as it takes, and waits for room where there is none. With
+// end the answer is complete.
+func (st *stream) send(data []byte, end bool) error {
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if err := st.mayWrite(); err != nil {
+			return err
+		}
+		n := int(min(int64(len(data)), st.window, c.window, int64(c.maxFrame)))
+		if n <= 0 && len(data) > 0 {
+			c.flush()
+			st.waitFor(func() bool { return st.window > 0 && c.window > 0 })
+			continue
+		}
+		if c.out != nil && len(c.out.b) >= outputLimit {
+			if c.writing {
+				st.waitFor(func() bool { return c.out == nil || len(c.out.b) < outputLimit })
+			} else {
+				c.flush()
+			}
+			continue
+		}
+		flags := byte(0)
+		if n == len(data) && end {
+			flags = flagEndStream
+			st.localClosed = true
+		}
+		o := c.output()
+		o.b = appendFrameHeader(o.b, n, frameData, flags, st.id)
+		o.b = append(o.b, data[:n]...)
+		st.window -= int64(n)
+		c.window -= int64(n)
+		if data = data[n:]; len(data) == 0 {
+			return nil
+		}
+	}
+}
+
+// waitFor waits until ready says so, or the stream has come to its end. Caller holds mu.
+func (st *stream) waitFor(ready func() bool) {
+	st.c.blocked[st] = struct{}{}
+	for !ready() && st.mayWrite() == nil {
+		st.cond.Wait()
+	}
+	delete(st.c.blocked, st)
+}
