@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -81,23 +82,27 @@ func assignPod(c *call, live *corev1.Pod, b *corev1.Binding) (*corev1.Pod, error
 	case len(live.Spec.SchedulingGates) > 0:
 		return nil, conflict("pod %v has non-empty .spec.schedulingGates", live.Name)
 	}
-	pod := live.DeepCopy()
+	assigned := *live // and shares what does not change
+	pod := &assigned
 	pod.Spec.NodeName = b.Target.Name
 	pod.Status.NominatedNodeName = ""
-	if pod.Annotations == nil && len(b.Annotations) > 0 {
-		pod.Annotations = map[string]string{}
+	pod.Status.Conditions = slices.Clone(live.Status.Conditions)
+	if len(b.Annotations) > 0 {
+		pod.Annotations = merged(live.Annotations, b.Annotations)
 	}
-	maps.Copy(pod.Annotations, b.Annotations)
-	if pod.Labels == nil && len(b.Labels) > 0 {
-		pod.Labels = map[string]string{}
-	}
-	for k, v := range b.Labels {
-		if _, has := pod.Labels[k]; !has {
-			pod.Labels[k] = v
-		}
+	if len(b.Labels) > 0 {
+		pod.Labels = merged(b.Labels, live.Labels)
 	}
 	setPodCondition(&pod.Status, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
 	return pod, nil
+}
+
+// merged is both maps in one; the second wins.
+func merged(a, b map[string]string) map[string]string {
+	both := make(map[string]string, len(a)+len(b))
+	maps.Copy(both, a)
+	maps.Copy(both, b)
+	return both
 }
 
 // setPodCondition replaces the condition of the same type; its time stays if its status does.

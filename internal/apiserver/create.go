@@ -24,11 +24,22 @@ const (
 )
 
 func (s *Server) create(ctx context.Context, c *call) (*answer, error) {
-	o, err := c.decode()
-	if err != nil {
-		return nil, err
+	for attempt := 1; ; attempt++ {
+		o, err := c.decode()
+		if err != nil {
+			return nil, err
+		}
+		generated := o.GetName() == "" && o.GetGenerateName() != ""
+		a, err := s.createObject(ctx, c, o)
+		if !generated || !apierrors.IsAlreadyExists(err) {
+			return a, err
+		}
+		if attempt == generateAttempts {
+			return nil, apierrors.NewGenerateNameConflict(c.groupResource(), c.name, 1)
+		}
+		c.name = ""              // that of this attempt
+		c.warn = func(string) {} // all was said in this attempt
 	}
-	return s.createObject(ctx, c, o)
 }
 
 // createObject writes a new object that has been decoded and defaulted. It takes the object.
@@ -40,19 +51,7 @@ func (s *Server) createObject(ctx context.Context, c *call, o registry.Object) (
 	if o.GetResourceVersion() != "" {
 		return nil, errors.New("resourceVersion should not be set on objects to be created")
 	}
-	if o.GetName() != "" || o.GetGenerateName() == "" {
-		return s.tryCreate(ctx, c, o)
-	}
-	for attempt := 1; ; attempt++ {
-		c.name = "" // that of the attempt before
-		a, err := s.tryCreate(ctx, c, o.DeepCopyObject().(registry.Object))
-		if !apierrors.IsAlreadyExists(err) {
-			return a, err
-		}
-		if attempt == generateAttempts {
-			return nil, apierrors.NewGenerateNameConflict(c.groupResource(), c.name, 1)
-		}
-	}
+	return s.tryCreate(ctx, c, o)
 }
 
 func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*answer, error) {

@@ -46,9 +46,22 @@ func (s *Server) update(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	c.dropDuplicateOwners(body)
-	return s.change(ctx, c, c.typ.CreateOnUpdate && c.subresource == "", func(live registry.Object) (registry.Object, error) {
-		return body.DeepCopyObject().(registry.Object), nil
+	return s.change(ctx, c, c.typ.CreateOnUpdate && c.subresource == "", func(registry.Object) (registry.Object, error) {
+		return c.takeBody(&body)
 	})
+}
+
+// takeBody hands the decoded body to the first try, which changes it; each that follows gets it decoded anew,
+// since few do.
+func (c *call) takeBody(body *registry.Object) (o registry.Object, err error) {
+	if o, *body = *body, nil; o != nil {
+		return o, nil
+	}
+	c.warn = func(string) {} // all was said the first time
+	if o, err = c.decode(); err == nil {
+		c.dropDuplicateOwners(o)
+	}
+	return o, err
 }
 
 // change is every write by a client to an object that may exist.
@@ -263,14 +276,14 @@ func (c *call) prepareUpdate(o, old registry.Object) {
 		}
 		c.typ.PrepareUpdate(o, old)
 	}
-	if c.typ.Spec != nil && !equality.Semantic.DeepEqual(c.typ.Spec(o), c.typ.Spec(old)) {
+	if c.subresource != "status" && c.typ.Spec != nil && !equality.Semantic.DeepEqual(c.typ.Spec(o), c.typ.Spec(old)) {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}
 }
 
-// keepStatusOnly makes new differ from old in status and metadata alone.
+// keepStatusOnly makes new differ from old in status and metadata alone. All else they share.
 func keepStatusOnly(t *registry.Type, new, old registry.Object) {
-	kept := old.DeepCopyObject().(registry.Object)
+	kept := shallow(old)
 	carryStatus(t, kept, new)
 	*metaOf(kept) = *metaOf(new)
 	assign(new, kept)
