@@ -1,6 +1,7 @@
 package informer
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -114,12 +115,26 @@ func (q *Queue[K]) Get() (k K, ok bool) {
 		}
 		q.wake.Wait()
 	}
-	k = q.ready.pop()
+	return q.take(), true
+}
+
+// next is Get that does not wait, and is false too when the context has ended.
+func (q *Queue[K]) next(ctx context.Context) (k K, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ready.len() == 0 || ctx.Err() != nil {
+		return k, false
+	}
+	return q.take(), true
+}
+
+func (q *Queue[K]) take() K {
+	k := q.ready.pop()
 	now := time.Now()
 	q.stats.latency.observe(now.Sub(q.dirty[k]))
 	delete(q.dirty, k)
 	q.working[k] = now
-	return k, true
+	return k
 }
 
 // Done gives a key back that Get handed out.

@@ -21,7 +21,8 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 // down. A key whose call failed or panicked is retried with backoff; one for which again is positive is
 // worked on again after that time.
 //
-// One goroutine waits for keys, and makes others only while there is work: an idle loop costs one stack.
+// One goroutine waits for keys, and makes others only while there is work: an idle loop costs one stack. Those
+// go on as long as keys are ready, so that in a busy loop no stack has to grow again for each key.
 func Work[K comparable](ctx context.Context, q *Queue[K], n int, f func(ctx context.Context, k K) (again time.Duration, err error)) {
 	defer context.AfterFunc(ctx, q.ShutDown)()
 	slots := make(chan struct{}, max(n, 1))
@@ -35,7 +36,9 @@ func Work[K comparable](ctx context.Context, q *Queue[K], n int, f func(ctx cont
 		}
 		workers.Go(func() {
 			defer func() { <-slots }()
-			workOn(ctx, q, k, f)
+			for ok := true; ok; k, ok = q.next(ctx) {
+				workOn(ctx, q, k, f)
+			}
 		})
 	}
 }

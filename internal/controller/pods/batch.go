@@ -1,9 +1,15 @@
 package pods
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Burst is how many pods a loop creates or deletes for one object before it looks at what became of them.
 const Burst = 500
+
+// inFlight is how many calls are under way at most. They share the store's syncs; more would only wait.
+const inFlight = 64
 
 // SlowStart is SlowStartEach for calls that are all alike.
 func SlowStart(n int, f func() error) (done int, err error) {
@@ -40,14 +46,20 @@ func parallel(n int, f func(int) error) (failed int, first error) {
 	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for i := range n {
+	var next atomic.Int64
+	note := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		failed++
+		if first == nil {
+			first = err
+		}
+	}
+	for range min(n, inFlight) {
 		wg.Go(func() {
-			if err := f(i); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed++
-				if first == nil {
-					first = err
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				if err := f(int(i)); err != nil {
+					note(err)
 				}
 			}
 		})

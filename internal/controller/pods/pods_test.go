@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -175,4 +177,30 @@ func TestPrefix(t *testing.T) {
 			t.Errorf("%q has the prefix %q", name, got)
 		}
 	}
+}
+
+func TestManyAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		running, most, calls := 0, 0, 0
+		begin := time.Now()
+		err := Each(make([]*corev1.Pod, 2*inFlight+1), func(*corev1.Pod) error {
+			mu.Lock()
+			calls++
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			running--
+			if running == 5 {
+				return errors.New("one of them")
+			}
+			return nil
+		})
+		if took := time.Since(begin); err == nil || most != inFlight || calls != 2*inFlight+1 || took != 3*time.Second {
+			t.Errorf("%d calls, %d at a time, in %v: %v", calls, most, took, err)
+		}
+	})
 }
