@@ -23,6 +23,8 @@ const (
 	maxQueued = 1000
 	maxTries  = 12
 	retryWait = 10 * time.Second
+	// batch is how many events are written at a time. They share the syncs of the store.
+	batch = 16
 )
 
 // Recorder reports in the name of a component. A nil Recorder reports nothing. It has a goroutine only while
@@ -115,18 +117,33 @@ func (r *Recorder) Close(ctx context.Context) {
 	}
 }
 
+// drain writes a batch at a time, so that no two writes of a series are ever under way.
 func (r *Recorder) drain() {
 	for {
-		s, e, ok := r.next()
-		if !ok {
+		all := r.next()
+		switch len(all) {
+		case 0:
 			return
+		case 1:
+			r.write(all[0])
+			continue
 		}
-		r.write(s, e)
+		var writing sync.WaitGroup
+		for _, d := range all {
+			writing.Go(func() { r.write(d) })
+		}
+		writing.Wait()
 	}
 }
 
-// next takes the first series and its Event as of now.
-func (r *Recorder) next() (*series, *corev1.Event, bool) {
+// draft is a series and its Event as of now.
+type draft struct {
+	*series
+	event *corev1.Event
+}
+
+// next takes the first series.
+func (r *Recorder) next() []draft {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil {
@@ -137,12 +154,15 @@ func (r *Recorder) next() (*series, *corev1.Event, bool) {
 		r.queue = nil
 		r.writing = false
 		r.idle.Broadcast()
-		return nil, nil, false
+		return nil
 	}
-	s := r.queue[0]
-	r.queue = r.queue[1:]
-	s.queued = false
-	return s, r.event(s), true
+	all := make([]draft, min(len(r.queue), batch))
+	for i, s := range r.queue[:len(all)] {
+		s.queued = false
+		all[i] = draft{s, r.event(s)}
+	}
+	r.queue = r.queue[len(all):]
+	return all
 }
 
 func (r *Recorder) event(s *series) *corev1.Event {
@@ -161,10 +181,11 @@ func (r *Recorder) event(s *series) *corev1.Event {
 	}
 }
 
-// write tries until the server has said something. It is called by one goroutine.
-func (r *Recorder) write(s *series, e *corev1.Event) {
+// write tries until the server has said something.
+func (r *Recorder) write(d draft) {
+	e := d.event
 	for try := 1; ; try++ {
-		err := r.send(s, e)
+		err := r.send(d.series, e)
 		var status *apierrors.StatusError
 		switch {
 		case err == nil:
