@@ -124,7 +124,7 @@ func NewSimulated(o Options) (*Agent, error) {
 	}
 	for i := range o.Nodes {
 		m := newMember(o, i)
-		m.run = func(pods netip.Prefix) container.Runtime { return simulated.New(o.Behaviour, pods, a.queue.Add) }
+		m.run = func(pods netip.Prefix) container.Runtime { return simulated.New(o.Behaviour, pods, a.changed) }
 		a.members = append(a.members, m)
 		a.byName[m.name] = m
 	}

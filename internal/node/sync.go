@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +20,7 @@ import (
 	"github.com/proa-dev/proa/internal/node/lifecycle"
 )
 
-// record is what the agent knows of a pod that it runs. Only the one who syncs the pod uses it.
+// record is what the agent knows of a pod that it runs. Only the one who syncs the pod uses it, but for stirred.
 type record struct {
 	uid      types.UID
 	member   *member
@@ -28,6 +29,9 @@ type record struct {
 	backoff  map[string]lifecycle.Backoff // nil until a container is restarted
 	told     map[string]time.Time         // the restarts after which people were told that a container waits
 	wrote    uint64                       // revision of the last status written
+	settled  bool                         // that status is all there was to do
+	due      time.Time                    // when it no longer is; zero if time alone changes nothing
+	stirred  atomic.Bool                  // the runtime has told of a change since
 	done     bool                         // finished, and what it held was given back
 	removed  bool                         // deleted from the API, as far as a node can
 }
@@ -54,6 +58,8 @@ func (a *Agent) sync(ctx context.Context, k informer.Key) (again time.Duration, 
 		return 0, a.bury(ctx, k, p, r)
 	case r != nil && revision(p) < r.wrote, r != nil && r.done:
 		return 0, nil // the informer has yet to see what was written
+	case r != nil && r.holds(p):
+		return 0, nil // it has just seen that
 	case r == nil:
 		if r, err = a.take(ctx, k, p, m); err != nil {
 			return 0, err
@@ -64,6 +70,8 @@ func (a *Agent) sync(ctx context.Context, k informer.Key) (again time.Duration, 
 
 // live drives a pod that has not ended, and writes down what has become of it.
 func (a *Agent) live(ctx context.Context, p *corev1.Pod, r *record) (again time.Duration, err error) {
+	r.settled = false
+	r.stirred.Store(false)
 	plan, err := a.drive(ctx, p, r)
 	if err != nil {
 		_, werr := a.write(ctx, p, r, plan.Status)
@@ -84,10 +92,24 @@ func (a *Agent) live(ctx context.Context, p *corev1.Pod, r *record) (again time.
 		r.removed = err == nil
 		return 0, err
 	}
+	r.settled, r.due = true, plan.Again
 	if !plan.Again.IsZero() {
 		again = max(time.Until(plan.Again), time.Millisecond)
 	}
 	return again, nil
+}
+
+// holds tells whether a pod is as it was written last, and nothing has happened since.
+func (r *record) holds(p *corev1.Pod) bool {
+	return r.settled && revision(p) == r.wrote && !r.stirred.Load() && (r.due.IsZero() || time.Now().Before(r.due))
+}
+
+// changed is told by runtimes that something has become of a pod's containers.
+func (a *Agent) changed(k informer.Key) {
+	if r := a.recordOf(k); r != nil {
+		r.stirred.Store(true)
+	}
+	a.queue.Add(k)
 }
 
 // maxSteps bounds how often a decision leads to another at the same time. Each step starts a container, so
@@ -147,7 +169,7 @@ func (a *Agent) act(ctx context.Context, p *corev1.Pod, r *record, plan *lifecyc
 
 // write makes the status of a pod what it has to be. The pod is nil if it is gone.
 func (a *Agent) write(ctx context.Context, p *corev1.Pod, r *record, s corev1.PodStatus) (*corev1.Pod, error) {
-	if equality.Semantic.DeepEqual(p.Status, s) {
+	if p.Status.Phase == s.Phase && equality.Semantic.DeepEqual(p.Status, s) {
 		return p, nil
 	}
 	changed := *p

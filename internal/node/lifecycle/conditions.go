@@ -14,7 +14,7 @@ var ours = []corev1.PodConditionType{
 
 // conditions are those of others as they are, then the node's own.
 func (d *decision) conditions(s *corev1.PodStatus) []corev1.PodCondition {
-	var all []corev1.PodCondition
+	all := make([]corev1.PodCondition, 0, len(d.Pod.Status.Conditions)+len(ours))
 	for _, c := range d.Pod.Status.Conditions {
 		if !isOurs(c.Type) {
 			all = append(all, c)

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,7 +44,7 @@ func (d *decision) one(c *corev1.Container, seen *container.Status, old *corev1.
 	}
 	s := corev1.ContainerStatus{
 		Name: c.Name, Image: seen.Image, ImageID: seen.ImageID, ContainerID: seen.ID, RestartCount: seen.Attempt,
-		AllocatedResources: maps.Clone(c.Resources.Requests), Resources: c.Resources.DeepCopy(), VolumeMounts: mounts(c),
+		AllocatedResources: c.Resources.Requests, Resources: &c.Resources, VolumeMounts: mounts(c),
 	}
 	if seen.Last != nil {
 		s.LastTerminationState.Terminated = terminated(seen.Last)
@@ -70,7 +69,7 @@ func (d *decision) one(c *corev1.Container, seen *container.Status, old *corev1.
 // which counts as a failure, unless an init container's failure kept it from being started.
 func (d *decision) unstarted(c *corev1.Container, old *corev1.ContainerStatus) corev1.ContainerStatus {
 	if old != nil && old.State.Terminated != nil {
-		return *old.DeepCopy()
+		return *old
 	}
 	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, VolumeMounts: mounts(c)}
 	if d.plan.Finished && len(d.Pod.Spec.InitContainers) == 0 {

@@ -15,10 +15,10 @@ const (
 	MessageDeadlineExceeded = "Pod was active on the node longer than the specified deadline"
 )
 
-// status is the pod's status as it has to be. What others write is kept.
+// status is the pod's status as it has to be. What others write is kept, and shared with the pod.
 func (d *decision) status() corev1.PodStatus {
 	old := &d.Pod.Status
-	s := *old.DeepCopy()
+	s := *old
 	s.ObservedGeneration = max(old.ObservedGeneration, d.Pod.Generation)
 	if s.StartTime.IsZero() {
 		s.StartTime = stamp(d.Now)
