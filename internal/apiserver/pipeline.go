@@ -137,7 +137,7 @@ func (s *Server) commit(ctx context.Context, c *call, o registry.Object, expect 
 }
 
 func (s *Server) commitValue(ctx context.Context, c *call, o registry.Object, value []byte, expect store.Revision) error {
-	op := store.Op{Key: c.typ.Prefix + c.key(), Value: value, Expect: expect, Hint: hint{object: shallow(o)}}
+	op := store.Op{Key: c.typ.Prefix + c.key(), Value: value, Expect: expect, Hint: newHint(shallow(o))}
 	if c.typ.TTL != nil {
 		op.TTL = c.typ.TTL(o)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -50,8 +51,25 @@ func newResource(t *registry.Type) *resource {
 }
 
 // hint is what a writer tells the cache of the value it commits: the hub object that the value encodes,
-// without a resourceVersion.
-type hint struct{ object registry.Object }
+// without a resourceVersion. It is taken once, so that the store, which keeps the latest events, does not
+// keep their objects with them.
+type hint struct {
+	object atomic.Pointer[registry.Object]
+}
+
+func newHint(o registry.Object) *hint {
+	h := &hint{}
+	h.object.Store(&o)
+	return h
+}
+
+// take returns the object to the first who asks, nil to others.
+func (h *hint) take() registry.Object {
+	if o := h.object.Swap(nil); o != nil {
+		return *o
+	}
+	return nil
+}
 
 // describe makes the cache's item of a stored value.
 func (r *resource) describe(kv store.KV, h any) (*cache.Item, error) {
@@ -61,8 +79,10 @@ func (r *resource) describe(kv store.KV, h any) (*cache.Item, error) {
 	}
 	item := &cache.Item{Key: strings.TrimPrefix(kv.Key, r.Prefix), Revision: kv.Revision, Value: value}
 	var object registry.Object
-	if known, ok := h.(hint); ok {
-		object = known.object
+	if written, ok := h.(*hint); ok {
+		object = written.take()
+	}
+	if object != nil {
 		object.SetResourceVersion(strconv.FormatInt(kv.Revision, 10))
 		item.Share(object)
 	} else if object, err = encoding.DecodeStored(r.Type, value); err != nil {

@@ -79,7 +79,6 @@ func (t *Table) change(e *store.Event, item *Item, now time.Duration) *change {
 	}
 	c := &change{rev: e.Revision, at: now, item: item, prev: prev}
 	if prev != nil {
-		c.old = e.Prev
 		t.bytes -= int64(len(prev.Value))
 	}
 	if item != nil {
@@ -153,7 +152,7 @@ func (t *Table) gone(c *change) *Item {
 	if i := c.gone.Load(); i != nil {
 		return i
 	}
-	i := t.describe(store.KV{Key: t.schema.Prefix + c.prev.Key, Value: c.old, Revision: c.rev}, nil)
+	i := t.describe(store.KV{Key: t.schema.Prefix + c.prev.Key, Value: c.prev.Value, Revision: c.rev}, nil)
 	if i == nil {
 		i = c.prev.at(c.rev)
 	}

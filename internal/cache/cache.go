@@ -34,8 +34,9 @@ type Schema struct {
 	Prefix string
 	// Describe reads what the cache needs out of a stored value. It is called once for every event and
 	// for every key at start; hint is the writer's, if it was in this process. The item's Value is the
-	// stored encoding with kv.Revision spliced in as its resourceVersion. For an object that a watcher
-	// sees deleted it is called once more, with the last stored value and the revision of the deletion.
+	// stored encoding with kv.Revision as its resourceVersion, in place of another if there is one: for an
+	// object that a watcher sees deleted it is called once more, with the Value of its last item and the
+	// revision of the deletion.
 	// A value that it returns an error for is reported and left out, as if the key did not exist.
 	Describe func(kv store.KV, hint any) (*Item, error)
 	// Indexed lists the positions in Item.Fields whose value watchers are found by

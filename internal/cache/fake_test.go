@@ -203,7 +203,8 @@ func describeTest(kv store.KV, hint any) (*Item, error) {
 	if len(parts) != 3 {
 		return nil, errDamaged
 	}
-	i := &Item{Labels: MakeLabels(parseLabels(parts[0])), Value: fmt.Appendf(nil, "%s@%d", kv.Value, kv.Revision)}
+	value, _, _ := strings.Cut(string(kv.Value), "@")
+	i := &Item{Labels: MakeLabels(parseLabels(parts[0])), Value: fmt.Appendf(nil, "%s@%d", value, kv.Revision)}
 	if parts[1] != "" {
 		i.Fields = strings.Split(parts[1], ",")
 	}

@@ -179,7 +179,7 @@ func (d *draft) add(e store.Event, o *Options) {
 	}
 }
 
-func pastCost(e *store.Event) int64 { return int64(changeOverhead + 2*len(e.Prev)) }
+func pastCost(e *store.Event) int64 { return int64(changeOverhead + len(e.Prev)) }
 
 // window makes the draft's past the table's. Where the state has an item it is the one in the past, too.
 func (d *draft) window() window {
@@ -196,7 +196,7 @@ func (d *draft) window() window {
 		item := d.item(e, key)
 		latest[key] = item
 		if item != nil || prev != nil {
-			w.push(&change{rev: e.Revision, at: now, item: item, prev: prev, old: e.Prev})
+			w.push(&change{rev: e.Revision, at: now, item: item, prev: prev})
 		}
 	}
 	return w

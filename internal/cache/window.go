@@ -11,11 +11,10 @@ import (
 // change is one event of a table.
 type change struct {
 	rev  store.Revision
-	at   time.Duration // since the cache's start, by the monotonic clock
-	item *Item         // the new state; nil when deleted
-	prev *Item         // the state before; nil when created
-	old  []byte        // prev as it was stored; what gone is made of
-	gone atomic.Pointer[Item]
+	at   time.Duration        // since the cache's start, by the monotonic clock
+	item *Item                // the new state; nil when deleted
+	prev *Item                // the state before; nil when created
+	gone atomic.Pointer[Item] // prev with the revision of the change; nil until somebody needs it
 }
 
 func (c *change) key() string {
@@ -33,7 +32,7 @@ func (c *change) cost() int64 {
 	if c.prev == nil {
 		return changeOverhead
 	}
-	return int64(changeOverhead + len(c.prev.Value) + len(c.old))
+	return int64(changeOverhead + len(c.prev.Value))
 }
 
 // window is a table's recent past: changes numbered without gaps from base to end. All changes after
