@@ -204,6 +204,10 @@ func (s *Server) Wait() error {
 	return s.err
 }
 
+// Cool lets go of what the server remembers of objects that nobody has asked for since the last call. A
+// program that wants to be small calls it once in a while.
+func (s *Server) Cool() { s.plane.cache.Cool() }
+
 // URL is where the API is served.
 func (s *Server) URL() string {
 	return "https://" + net.JoinHostPort(s.address.Addr().String(), strconv.Itoa(int(s.address.Port())))

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/proa-dev/proa"
+	"github.com/proa-dev/proa/internal/footprint"
 )
 
 // apiserverCommand is the server without the parts that work on objects; they run as processes of their own.
@@ -51,6 +52,7 @@ func componentCommand(name, short string, run func(context.Context, proa.Compone
 			f.Logger = newLogger(f.verbosity)
 			slog.SetDefault(f.Logger)
 			fmt.Fprintf(cmd.OutOrStdout(), "Proa %s: %s works for the server in %s.\n", proa.Version, name, f.Kubeconfig)
+			go new(footprint.Keeper).Run(ctx)
 			if err := run(ctx, f.ComponentConfig); err != nil && ctx.Err() == nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/proa-dev/proa"
+	"github.com/proa-dev/proa/internal/footprint"
 )
 
 // serverFlags are the flags of `proa server` beside those that are the control plane's own.
@@ -95,6 +96,7 @@ func (f *serverFlags) run(ctx context.Context, out io.Writer) error {
 	if file := s.Kubeconfig(); file != "" {
 		fmt.Fprintf(out, "\n  export KUBECONFIG=%s\n  kubectl get nodes\n\nor, without kubectl installed: proa kubectl get nodes\n", file)
 	}
+	go (&footprint.Keeper{Cool: s.Cool}).Run(ctx)
 	return s.Wait()
 }
 

@@ -116,6 +116,9 @@ func (c *Cache) Ready(ctx context.Context) error {
 // Revision is what the whole cache has reached.
 func (c *Cache) Revision() store.Revision { return c.progress.reached.Load() }
 
+// Cool lets go of derived encodings and objects that nobody has asked for since the last call.
+func (c *Cache) Cool() { c.memos.cool() }
+
 // Stats is a picture of the cache for metrics.
 func (c *Cache) Stats() Stats {
 	s := Stats{

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"sync/atomic"
 
 	"github.com/proa-dev/proa/internal/store"
@@ -42,6 +43,9 @@ func (i *Item) Encoding(form string, make func() ([]byte, error)) ([]byte, error
 	m.charge(int64(len(b)))
 	if err != nil {
 		return nil, err
+	}
+	if cap(b) > len(b)+len(b)/8 {
+		b = bytes.Clone(b) // what stays takes no more room than it needs
 	}
 	f.bytes = b
 	return b, nil

@@ -145,6 +145,42 @@ func TestBudgetUnderConcurrency(t *testing.T) {
 	}
 }
 
+func TestCoolDropsWhatNobodyUsedSince(t *testing.T) {
+	ms := newMemos(1 << 20)
+	var made [2]atomic.Int64
+	hot, cold := adopted(ms, "hot"), adopted(ms, "cold")
+	hot.Encoding("f", encoding(10, &made[0]))
+	cold.Encoding("f", encoding(10, &made[1]))
+	ms.cool() // too young to be cold
+	if entries, _ := ms.stats(); entries != 2 {
+		t.Fatalf("%d entries are left of what is new", entries)
+	}
+	hot.Encoding("f", encoding(10, &made[0]))
+	ms.cool()
+	if entries, bytes := ms.stats(); entries != 1 || bytes != 10+memoOverhead {
+		t.Fatalf("%d entries and %d bytes are left", entries, bytes)
+	}
+	hot.Encoding("f", encoding(10, &made[0]))
+	cold.Encoding("f", encoding(10, &made[1]))
+	if made[0].Load() != 1 || made[1].Load() != 2 {
+		t.Errorf("made %d times when hot, %d when cold", made[0].Load(), made[1].Load())
+	}
+	for range 2 {
+		ms.cool()
+	}
+	if entries, bytes := ms.stats(); entries != 0 || bytes != 0 {
+		t.Errorf("%d entries and %d bytes are left", entries, bytes)
+	}
+}
+
+func TestRememberedEncodingTakesWhatItNeeds(t *testing.T) {
+	i := adopted(newMemos(1<<20), "a")
+	b, _ := i.Encoding("f", func() ([]byte, error) { return make([]byte, 100, 4096), nil })
+	if len(b) != 100 || cap(b) > 128 {
+		t.Errorf("%d bytes take %d", len(b), cap(b))
+	}
+}
+
 type big struct {
 	name string
 	rest [100]int

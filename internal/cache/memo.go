@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,7 +10,8 @@ import (
 //
 // Only items that were asked for something have a memo; the others all point to one mark, from which
 // they find their cache. Memos stand in a ring with a clock's hand: whenever the budget is exceeded the
-// hand goes round and drops every memo that nobody used since it last came by. An item that can no
+// hand goes round and drops every memo that nobody used since it last came by. Cool drops those that
+// nobody has used between two calls, whatever the budget. An item that can no
 // longer be found in the cache is retired: it loses its memo and gets no other.
 //
 // Locks: a form's or object's mu before memo.mu, before memos.mu.
@@ -37,6 +39,7 @@ type memo struct {
 	place  int   // in the ring, -1 outside; guarded by owner.mu
 	bytes  int64 // guarded by owner.mu
 	closed bool  // dropped or retired: charged no more; guarded by owner.mu
+	cooled bool  // was there when cool was last called; guarded by owner.mu
 }
 
 // form is one derived encoding.
@@ -97,6 +100,25 @@ func (ms *memos) sweep(newest *memo) {
 		}
 		ms.drop(m)
 		m.item.memo.CompareAndSwap(m, ms.cold)
+	}
+}
+
+// cool drops what was there at its last call and has not been used since. Where there is nothing but an
+// object that somebody holds, dropping would gain nothing and make a second one.
+func (ms *memos) cool() {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for n := len(ms.ring) - 1; n >= 0; n-- { // from the end: drop fills a hole with the last
+		m := ms.ring[n]
+		if m.used.Swap(false) || !m.cooled || m.bytes == memoOverhead && m.object.alive() {
+			m.cooled = true
+			continue
+		}
+		ms.drop(m)
+		m.item.memo.CompareAndSwap(m, ms.cold)
+	}
+	if len(ms.ring) < cap(ms.ring)/4 {
+		ms.ring = slices.Clone(ms.ring)
 	}
 }
 

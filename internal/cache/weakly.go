@@ -28,6 +28,15 @@ func (w *weakly) get() any {
 	return reflect.NewAt(w.pointee, unsafe.Pointer(first)).Interface()
 }
 
+// alive tells whether somebody holds the object, or is making one.
+func (w *weakly) alive() bool {
+	if !w.mu.TryLock() {
+		return true
+	}
+	defer w.mu.Unlock()
+	return w.first.Value() != nil
+}
+
 // set remembers the object if it is a pointer, and nothing otherwise.
 func (w *weakly) set(object any) {
 	v := reflect.ValueOf(object)
