@@ -23,6 +23,8 @@ type resource struct {
 	*registry.Type
 	// table holds its objects; nil for types that are not stored, such as reviews.
 	table *cache.Table
+	// skimmer reads what an item says of its value.
+	skimmer *encoding.Skimmer
 	// owner keeps track of whose its fields are.
 	owner *ownership.Manager
 	// protobuf tells whether its objects have that form.
@@ -40,7 +42,7 @@ type form struct {
 
 func newResource(t *registry.Type) *resource {
 	r := &resource{
-		Type: t, owner: ownership.New(t), protobuf: encoding.HasProtobuf(t.Hub.New()), forms: map[*registry.TypeVersion]form{},
+		Type: t, skimmer: encoding.NewSkimmer(t), owner: ownership.New(t), protobuf: encoding.HasProtobuf(t.Hub.New()), forms: map[*registry.TypeVersion]form{},
 	}
 	for _, v := range t.Versions {
 		r.forms[v] = form{
@@ -85,16 +87,17 @@ func (r *resource) describe(kv store.KV, h any) (*cache.Item, error) {
 	if object != nil {
 		object.SetResourceVersion(strconv.FormatInt(kv.Revision, 10))
 		item.Share(object)
-	} else if object, err = encoding.DecodeStored(r.Type, value); err != nil {
+	} else if object, err = r.skimmer.Read(value); err != nil {
 		return nil, err
 	}
 	item.UID = string(object.GetUID())
 	item.Labels = cache.MakeLabels(object.GetLabels())
 	if len(r.Fields) > 0 {
-		item.Fields = make([]string, len(r.Fields))
+		values := make([]string, len(r.Fields))
 		for i, f := range r.Fields {
-			item.Fields[i] = f.Value(object)
+			values[i] = f.Value(object)
 		}
+		item.Fields = cache.MakeFields(values...)
 	}
 	return item, nil
 }

@@ -172,6 +172,7 @@ func (t *Table) describe(kv store.KV, hint any) *Item {
 	}
 	i.Key = t.key(kv.Key)
 	i.Revision = kv.Revision
+	i.pack()
 	t.cache.memos.adopt(i)
 	return i
 }

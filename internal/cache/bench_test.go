@@ -14,7 +14,7 @@ import (
 // describeBench is what Describe costs when the writer's hint has it all.
 func describeBench(kv store.KV, hint any) (*Item, error) {
 	node, _ := hint.(string)
-	return &Item{Fields: []string{node}, Value: kv.Value}, nil
+	return &Item{Fields: MakeFields(node), Value: kv.Value}, nil
 }
 
 // benchTable is a live table that the benchmark itself feeds.
@@ -207,7 +207,7 @@ func describeSmall(kv store.KV, _ any) (*Item, error) {
 		Labels: MakeLabels(map[string]string{
 			"app": "web", "pod-template-hash": "5d8f7c9b6d", "tier": "front",
 		}),
-		Fields: []string{benchNodes[kv.Revision%1000]},
+		Fields: MakeFields(benchNodes[kv.Revision%1000]),
 		Value:  kv.Value,
 	}, nil
 }

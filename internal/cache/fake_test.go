@@ -206,7 +206,7 @@ func describeTest(kv store.KV, hint any) (*Item, error) {
 	value, _, _ := strings.Cut(string(kv.Value), "@")
 	i := &Item{Labels: MakeLabels(parseLabels(parts[0])), Value: fmt.Appendf(nil, "%s@%d", value, kv.Revision)}
 	if parts[1] != "" {
-		i.Fields = strings.Split(parts[1], ",")
+		i.Fields = MakeFields(strings.Split(parts[1], ",")...)
 	}
 	if hint != nil {
 		i.Share(hint)

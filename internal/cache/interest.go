@@ -200,10 +200,8 @@ func (i *Item) field(n int) string {
 	case n == FieldNamespace:
 		namespace, _ := splitKey(i.Key)
 		return namespace
-	case n < len(i.Fields):
-		return i.Fields[n]
 	default:
-		return ""
+		return i.Fields.At(n)
 	}
 }
 

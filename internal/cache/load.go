@@ -96,19 +96,6 @@ type draft struct {
 	floor     store.Revision
 }
 
-// read loads the table's state.
-func (t *Table) read(snap store.Snapshot) (*draft, error) {
-	d := &draft{table: t, tree: newTree(), floor: snap.Revision()}
-	err := snap.Range(store.Prefix(t.schema.Prefix), func(kv store.KV) bool {
-		if i := t.describe(kv, nil); i != nil {
-			d.tree.Load(i)
-			d.bytes += int64(len(i.Value))
-		}
-		return true
-	})
-	return d, err
-}
-
 // recallLimit is how long the store may take to go on with its past. A store that has nothing more to
 // say below a revision must not keep the tables from starting.
 const recallLimit = 2 * time.Second

@@ -314,7 +314,7 @@ func TestIndexOffersToThoseConcernedOnly(t *testing.T) {
 		names[w] = name
 		x.add(w)
 	}
-	item := func(node string) *Item { return &Item{Key: "ns/p", Fields: []string{node}} }
+	item := func(node string) *Item { return &Item{Key: "ns/p", Fields: MakeFields(node)} }
 	for _, test := range []struct {
 		change *change
 		want   []string

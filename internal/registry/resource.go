@@ -171,6 +171,8 @@ type Column[T any] struct {
 type Field[T any] struct {
 	Name  string
 	Value func(*T) string
+	// Reads are the paths of what Value, or the defaults of it or of labels, read beside the field called Name.
+	Reads []string
 	// Indexed fields are those that many watchers each fix to a value of their own.
 	Indexed bool
 }

@@ -114,6 +114,7 @@ type TypeColumn struct {
 type TypeField struct {
 	Name    string
 	Value   func(Object) string
+	Reads   []string
 	Indexed bool
 }
 
@@ -279,7 +280,7 @@ func (r Resource[T]) eraseParts(t *Type) {
 	}
 	for _, f := range r.Fields {
 		t.Fields = append(t.Fields, TypeField{
-			Name: f.Name, Indexed: f.Indexed,
+			Name: f.Name, Indexed: f.Indexed, Reads: f.Reads,
 			Value: func(o Object) string { return f.Value(mustCast[T](o)) },
 		})
 	}

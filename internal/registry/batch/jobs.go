@@ -46,7 +46,8 @@ var Jobs = registry.Resource[batchv1.Job]{
 		},
 	},
 	Fields: []registry.Field[batchv1.Job]{
-		{Name: "status.successful", Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
+		// Labels may come from the template.
+		{Name: "status.successful", Reads: []string{"spec.template"}, Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
 	},
 	OrphansByDefault: true,
 	OrphansWarning:   "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",

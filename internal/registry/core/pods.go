@@ -57,10 +57,10 @@ var podFields = []registry.Field[corev1.Pod]{
 	{Name: "spec.nodeName", Indexed: true, Value: func(p *corev1.Pod) string { return p.Spec.NodeName }},
 	{Name: "spec.restartPolicy", Value: func(p *corev1.Pod) string { return string(p.Spec.RestartPolicy) }},
 	{Name: "spec.schedulerName", Value: func(p *corev1.Pod) string { return p.Spec.SchedulerName }},
-	{Name: "spec.serviceAccountName", Value: func(p *corev1.Pod) string { return p.Spec.ServiceAccountName }},
+	{Name: "spec.serviceAccountName", Reads: []string{"spec.serviceAccount"}, Value: func(p *corev1.Pod) string { return p.Spec.ServiceAccountName }},
 	{Name: "spec.hostNetwork", Value: func(p *corev1.Pod) string { return strconv.FormatBool(p.Spec.HostNetwork) }},
 	{Name: "status.phase", Value: func(p *corev1.Pod) string { return string(p.Status.Phase) }},
-	{Name: "status.podIP", Value: podIP},
+	{Name: "status.podIP", Reads: []string{"status.podIPs"}, Value: podIP},
 	// Selectors may name the list, but it has no value: nothing but "" selects.
 	{Name: "status.podIPs", Value: func(*corev1.Pod) string { return "" }},
 	{Name: "status.nominatedNodeName", Value: func(p *corev1.Pod) string { return p.Status.NominatedNodeName }},

@@ -37,6 +37,7 @@ var ReplicationControllers = registry.Resource[corev1.ReplicationController]{
 	Columns: replicationControllerColumns(),
 	Fields: []registry.Field[corev1.ReplicationController]{{
 		Name:  "status.replicas",
+		Reads: []string{"spec.template"}, // which labels may come from
 		Value: func(c *corev1.ReplicationController) string { return strconv.Itoa(int(c.Status.Replicas)) },
 	}},
 	OrphansByDefault: true,

@@ -101,9 +101,13 @@ func DecodeStored(t *registry.Type, data []byte) (registry.Object, error) {
 		err = kjson.UnmarshalCaseSensitivePreserveInts(data, o)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decode stored %s: %w", t.GroupResource(), err)
+		return nil, decodeError(t, err)
 	}
 	return ToHub(t, v, o)
+}
+
+func decodeError(t *registry.Type, err error) error {
+	return fmt.Errorf("decode stored %s: %w", t.GroupResource(), err)
 }
 
 // ToHub converts an object to the hub and fills its defaults. The argument is used up. The result has

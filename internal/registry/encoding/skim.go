@@ -1,0 +1,159 @@
+package encoding
+
+import (
+	"reflect"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/proa-dev/proa/internal/registry"
+)
+
+// Skimmer reads of a type's stored objects what indexes and selectors ask for, and skips the rest: a message
+// of the few fields that matter is cut out of the stored one, and decoded, defaulted and asked as a whole one
+// would be. What matters is the name, the UID, the labels, and what selectable fields are called after or say
+// that they read: for "spec.nodeName" that is the field nodeName of spec. A name that the Go type does not
+// have keeps the deepest field it leads to.
+type Skimmer struct {
+	typ  *registry.Type
+	keep *keep
+}
+
+// keep is which fields of a message stay.
+type keep struct {
+	whole  bool // all of them
+	fields map[protowire.Number]*keep
+}
+
+func (k *keep) add(n protowire.Number) *keep {
+	if k.fields[n] == nil {
+		if k.fields == nil {
+			k.fields = map[protowire.Number]*keep{}
+		}
+		k.fields[n] = &keep{}
+	}
+	return k.fields[n]
+}
+
+// The fields of ObjectMeta that stay.
+const (
+	metaName      = 1
+	metaNamespace = 3
+	metaUID       = 5
+	metaLabels    = 11
+)
+
+// NewSkimmer makes the skimmer of a type.
+func NewSkimmer(t *registry.Type) *Skimmer {
+	s := &Skimmer{typ: t, keep: &keep{}}
+	meta := s.keep.add(objectMetaField)
+	for _, n := range []protowire.Number{metaName, metaNamespace, metaUID, metaLabels} {
+		meta.add(n).whole = true
+	}
+	if HasProtobuf(t.Hub.New()) {
+		for _, f := range t.Fields {
+			for _, path := range append([]string{f.Name}, f.Reads...) {
+				s.keep.follow(reflect.TypeOf(t.Hub.New()).Elem(), strings.Split(path, "."))
+			}
+		}
+	}
+	return s
+}
+
+// follow keeps the field at a path of JSON names.
+func (k *keep) follow(t reflect.Type, path []string) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if len(path) > 0 && t.Kind() == reflect.Struct {
+		if number, field, ok := wireField(t, path[0]); ok {
+			k.add(number).follow(field, path[1:])
+			return
+		}
+	}
+	k.whole = true
+}
+
+// wireField finds a struct's field by its JSON name.
+func wireField(t reflect.Type, name string) (protowire.Number, reflect.Type, bool) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		called, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		_, rest, tagged := strings.Cut(f.Tag.Get("protobuf"), ",")
+		if called != name || !tagged {
+			continue
+		}
+		number := protowire.Number(0)
+		for _, digit := range rest {
+			if digit < '0' || digit > '9' {
+				break
+			}
+			number = 10*number + protowire.Number(digit-'0')
+		}
+		return number, f.Type, true
+	}
+	return 0, nil, false
+}
+
+// Read is the hub of a stored value, with nothing in it but what matters. Values in other versions than
+// the hub, and custom resources, are decoded as a whole.
+func (s *Skimmer) Read(data []byte) (registry.Object, error) {
+	gvk, raw, err := sniff(data)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := s.typ.Hub.New().(message)
+	if raw == nil || !ok || gvk.GroupVersion() != s.typ.Hub.GroupVersion {
+		return DecodeStored(s.typ, data)
+	}
+	var room [512]byte
+	few, err := s.keep.cut(room[:0], raw)
+	if err == nil {
+		err = o.Unmarshal(few)
+	}
+	if err != nil {
+		return nil, decodeError(s.typ, err)
+	}
+	return ToHub(s.typ, s.typ.Hub, o.(registry.Object))
+}
+
+// lengthRoom is how many bytes the length of a cut message takes: it is written after the message, always in
+// as many bytes, of which the first ones may be idle.
+const lengthRoom = 4
+
+// cut appends a message's fields that stay.
+func (k *keep) cut(out, msg []byte) ([]byte, error) {
+	if k.whole {
+		return append(out, msg...), nil
+	}
+	for len(msg) > 0 {
+		number, value, n := consumeBytes(msg)
+		if n < 0 {
+			return out, errEnvelope
+		}
+		field := msg[:n]
+		msg = msg[n:]
+		switch inner := k.fields[number]; {
+		case inner == nil:
+		case inner.whole || value == nil || len(value) >= 1<<(7*lengthRoom):
+			out = append(out, field...)
+		default:
+			out = protowire.AppendTag(out, number, protowire.BytesType)
+			begin := len(out) + lengthRoom
+			var err error
+			if out, err = inner.cut(append(out, make([]byte, lengthRoom)...), value); err != nil {
+				return out, err
+			}
+			putLength(out[begin-lengthRoom:begin], len(out)-begin)
+		}
+	}
+	return out, nil
+}
+
+// putLength writes a varint that fills its room.
+func putLength(room []byte, n int) {
+	for i := range room {
+		room[i] = byte(n>>(7*i))&0x7f | 0x80
+	}
+	room[len(room)-1] &= 0x7f
+}
