@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding/typedjson"
 )
 
 // protoMagic begins every protobuf envelope.
@@ -36,12 +38,34 @@ func HasProtobuf(o runtime.Object) bool {
 // IsProtobuf tells whether data is a protobuf envelope.
 func IsProtobuf(data []byte) bool { return bytes.HasPrefix(data, protoMagic) }
 
+// rooms are where JSON is made before its size is known.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxRoom is what is kept for the next object.
+const maxRoom = 64 << 10
+
 // JSON encodes an object as it is, without a final newline.
 func JSON(o runtime.Object) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	if err := enc.Encode(o); err != nil {
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	data, err := AppendJSON((*room)[:0], o)
+	if err != nil {
 		return nil, err
+	}
+	if cap(data) <= maxRoom {
+		*room = data
+	}
+	return bytes.Clone(data), nil
+}
+
+// AppendJSON is JSON into a buffer.
+func AppendJSON(b []byte, o runtime.Object) ([]byte, error) {
+	if data, ok := typedjson.Append(b, o); ok {
+		return data, nil
+	}
+	buf := bytes.NewBuffer(b)
+	if err := json.NewEncoder(buf).Encode(o); err != nil {
+		return b, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
@@ -148,6 +172,9 @@ func sniff(data []byte) (gvk schema.GroupVersionKind, raw []byte, err error) {
 func DecodeJSON(data []byte, into runtime.Object) (strict []error, err error) {
 	if u, ok := into.(*unstructured.Unstructured); ok {
 		return decodeTree(data, u)
+	}
+	if typedjson.Decode(data, into) {
+		return nil, nil
 	}
 	return kjson.UnmarshalStrict(data, into)
 }
