@@ -107,11 +107,43 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, c *call, f format
 		}
 		return s.writeObject(w, r, f, a.code, t)
 	}
+	if a.object != nil && f.media == mediaJSON && !f.pretty && c.res.protobuf {
+		return c.writeWritten(w, r, f, a)
+	}
 	parts, err := c.encode(f, a)
 	if err != nil {
 		return err
 	}
 	return writeBody(w, r, f, a.code, parts...)
+}
+
+// maxAnswer is how large a buffer is kept for the next answer.
+const maxAnswer = 64 << 10
+
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+// writeWritten sends an object that was just written: its JSON is not kept, so it goes out of a buffer that
+// the next answer uses. After a write that failed nobody uses it again, for the connection may still hold it.
+func (c *call) writeWritten(w http.ResponseWriter, r *http.Request, f format, a *answer) error {
+	o, err := inVersion(c.version, a.object)
+	if err != nil {
+		return err
+	}
+	buf := answers.Get().(*[]byte)
+	head := c.res.forms[c.version].head
+	last := len(head) - 1 // the comma, in whose place the object's brace is written first
+	data, err := encoding.AppendJSON(append((*buf)[:0], head[:last]...), o)
+	if err != nil {
+		return err
+	}
+	data[last] = head[last]
+	data = append(data, '\n')
+	err = writeBody(w, r, f, a.code, data)
+	if err == nil && cap(data) <= maxAnswer {
+		*buf = data
+		answers.Put(buf)
+	}
+	return err
 }
 
 func (s *Server) hubOf(r *resource, a *answer) (registry.Object, error) {
@@ -237,19 +269,21 @@ const joinedWrite = 256 << 10
 
 var joiners = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, joinedWrite) }}
 
+// writeJoined does not use its buffer again after a write that failed: the connection may still hold it.
 func writeJoined(w io.Writer, parts [][]byte) error {
 	joined := joiners.Get().(*bufio.Writer)
-	defer func() {
-		joined.Reset(nil)
-		joiners.Put(joined)
-	}()
 	joined.Reset(w)
 	for _, p := range parts {
 		if _, err := joined.Write(p); err != nil {
 			return err
 		}
 	}
-	return joined.Flush()
+	if err := joined.Flush(); err != nil {
+		return err
+	}
+	joined.Reset(nil)
+	joiners.Put(joined)
+	return nil
 }
 
 var gzipWriters = sync.Pool{New: func() any {

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
 	"strings"
@@ -51,6 +52,7 @@ type body struct {
 	object registry.Object // not ours: copied before it is changed
 	data   []byte
 	media  string
+	room   *bytes.Buffer // where data lies; nil if that is not for the next body
 }
 
 // resourceName is how errors name the resource.
@@ -93,13 +95,17 @@ func (c *call) parseOptions(q url.Values, userAgent string) error {
 func (c *call) settleOptions(userAgent string) error {
 	switch c.verb {
 	case "create":
-		if errs := validation.ValidateCreateOptions(&c.create); len(errs) > 0 {
-			return invalidOptions("CreateOptions", errs)
+		if o := &c.create; len(o.DryRun) > 0 || o.FieldManager != "" || o.FieldValidation != "" {
+			if errs := validation.ValidateCreateOptions(o); len(errs) > 0 {
+				return invalidOptions("CreateOptions", errs)
+			}
 		}
 		c.settle(c.create.DryRun, c.create.FieldManager, c.create.FieldValidation, userAgent)
 	case "update":
-		if errs := validation.ValidateUpdateOptions(&c.update); len(errs) > 0 {
-			return invalidOptions("UpdateOptions", errs)
+		if o := &c.update; len(o.DryRun) > 0 || o.FieldManager != "" || o.FieldValidation != "" {
+			if errs := validation.ValidateUpdateOptions(o); len(errs) > 0 {
+				return invalidOptions("UpdateOptions", errs)
+			}
 		}
 		c.settle(c.update.DryRun, c.update.FieldManager, c.update.FieldValidation, userAgent)
 	case "patch":

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
@@ -30,6 +31,7 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *req
 		return
 	}
 	c, err := s.newCall(w, r, info)
+	defer c.release()
 	if err == nil {
 		err = s.carryOut(w, r, c)
 	}
@@ -67,7 +69,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 		c.warn(rt.version.Deprecated)
 	}
 	if err := s.readBody(w, r, c); err != nil {
-		return nil, err
+		return c, err
 	}
 	return c, c.parseOptions(info.query, r.UserAgent())
 }
@@ -160,11 +162,26 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *call) error
 		return err
 	}
 	// Room for what is announced, within reason: an announcement costs its sender nothing.
-	var buf bytes.Buffer
-	buf.Grow(int(min(max(r.ContentLength, 0), 64<<10)) + bytes.MinRead)
+	buf := bodies.Get().(*bytes.Buffer)
+	buf.Grow(int(min(max(r.ContentLength, 0), maxBodyKept)) + bytes.MinRead)
 	_, err = buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.maxBody))
-	c.body.data = buf.Bytes()
+	c.body.data, c.body.room = buf.Bytes(), buf
 	return err
+}
+
+// maxBodyKept is how large a buffer is kept for the next body.
+const maxBodyKept = 64 << 10
+
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// release gives up the body: whatever was made of it keeps nothing of it. There may be no call.
+func (c *call) release() {
+	if c == nil || c.body.room == nil || c.body.room.Cap() > 2*maxBodyKept {
+		return
+	}
+	c.body.room.Reset()
+	bodies.Put(c.body.room)
+	c.body = body{}
 }
 
 func unsupportedPatch() error {
