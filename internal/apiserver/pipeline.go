@@ -76,7 +76,7 @@ func (c *call) nameRule() validation.ValidateNameFunc {
 }
 
 func (c *call) validateCreate(o registry.Object) field.ErrorList {
-	errs := validation.ValidateObjectMetaAccessor(o, c.typ.Namespaced, c.nameRule(), field.NewPath("metadata"))
+	errs := c.validateMeta(o)
 	if _, custom := o.(*unstructured.Unstructured); !custom {
 		errs = append(errs, checkFinalizers(o)...)
 	}

@@ -77,13 +77,14 @@ func (s *Storage) List(ctx context.Context, gr schema.GroupResource, namespace s
 	if r == nil || r.table == nil {
 		return nil, nil
 	}
-	c := &call{res: r, typ: r.Type, version: r.Hub, verb: "list", namespace: namespace}
+	sel := &selection{Selector: cache.Selector{Namespace: namespace}}
+	var err error
 	if where != nil {
+		c := &call{res: r, typ: r.Type, version: r.Hub, verb: "list", namespace: namespace}
 		c.list.FieldSelector = where.String()
-	}
-	sel, err := c.parseSelection()
-	if err != nil {
-		return nil, err
+		if sel, err = c.parseSelection(); err != nil {
+			return nil, err
+		}
 	}
 	snap, err := r.table.Snapshot(ctx, cache.At{Consistency: cache.Consistent})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -290,14 +289,15 @@ func keepStatusOnly(t *registry.Type, new, old registry.Object) {
 }
 
 func (c *call) validateUpdate(o, old registry.Object) field.ErrorList {
-	errs := validation.ValidateObjectMetaAccessorUpdate(o, old, field.NewPath("metadata"))
-	switch view := c.view(); {
-	case c.subresource == "status":
+	view := c.view()
+	status := c.subresource == "status"
+	errs := c.validateMetaUpdate(o, old, !status && view == nil)
+	switch {
+	case status:
 		errs = append(errs, c.typ.ValidateStatus(o, old)...)
 	case view != nil:
 		errs = append(errs, view.Validate(o, old)...)
 	default:
-		errs = append(errs, validation.ValidateObjectMetaAccessor(o, c.typ.Namespaced, anyName, field.NewPath("metadata"))...)
 		errs = append(errs, c.typ.Validate(o)...)
 		errs = append(errs, c.typ.ValidateUpdate(o, old)...)
 		if c.version.ValidateUpdate != nil {

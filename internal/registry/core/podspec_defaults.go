@@ -1,6 +1,8 @@
 package core
 
 import (
+	"strings"
+
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -108,6 +110,13 @@ func defaultPodResources(r *corev1.ResourceRequirements) {
 // pullPolicyFor pulls an image always where its reference says latest, or nothing. A reference that cannot be
 // parsed is another's business.
 func pullPolicyFor(image string) corev1.PullPolicy {
+	if saysOtherTag(image) {
+		return corev1.PullIfNotPresent
+	}
+	return parsedPullPolicy(image)
+}
+
+func parsedPullPolicy(image string) corev1.PullPolicy {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return corev1.PullIfNotPresent
@@ -118,6 +127,14 @@ func pullPolicyFor(image string) corev1.PullPolicy {
 		return corev1.PullAlways
 	}
 	return corev1.PullIfNotPresent
+}
+
+// saysOtherTag tells whether an image's last part ends in a tag that is not latest. It may be no reference at
+// all then, but is certainly not one that is pulled always. Digests are for the parser.
+func saysOtherTag(image string) bool {
+	last := image[strings.LastIndexByte(image, '/')+1:]
+	colon := strings.LastIndexByte(last, ':')
+	return colon >= 0 && last[colon+1:] != "latest" && !strings.Contains(image, "@")
 }
 
 // roundUpToMilli rounds quantities to the precision that the API keeps.

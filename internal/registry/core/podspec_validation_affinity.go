@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/plain"
 )
 
 const (
@@ -237,7 +239,9 @@ func validateTolerations(tolerations []corev1.Toleration, path *field.Path) fiel
 func (e *podErrors) checkToleration(t *corev1.Toleration, path *field.Path) {
 	operator := path.Child("operator")
 	if t.Key != "" {
-		e.add(metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
+		if !plain.LabelKey(t.Key) {
+			e.add(metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
+		}
 	} else if t.Operator != corev1.TolerationOpExists {
 		e.invalid(operator, t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
 	}
@@ -246,8 +250,8 @@ func (e *podErrors) checkToleration(t *corev1.Toleration, path *field.Path) {
 	}
 	switch t.Operator {
 	case corev1.TolerationOpEqual, "":
-		if msgs := validation.IsValidLabelValue(t.Value); len(msgs) > 0 {
-			e.invalid(operator, t.Value, strings.Join(msgs, ";"))
+		if !plain.LabelValue(t.Value) {
+			e.invalid(operator, t.Value, strings.Join(validation.IsValidLabelValue(t.Value), ";"))
 		}
 	case corev1.TolerationOpExists:
 		if t.Value != "" {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	helpers "k8s.io/component-helpers/resource"
+
+	"github.com/proa-dev/proa/internal/registry/plain"
 )
 
 // checkResources covers the requests and limits of a container, of a pod, or of a pod's overhead; name checks
@@ -79,8 +81,8 @@ func hasResource(r *corev1.ResourceRequirements, is func(corev1.ResourceName) bo
 // computeResourceName checks a name as of any resource that can be asked for or limited, and tells whether
 // it is sound.
 func computeResourceName(e *podErrors, n corev1.ResourceName, path *field.Path) bool {
-	if msgs := validation.IsQualifiedName(string(n)); len(msgs) > 0 {
-		e.invalid(path, n, msgs...)
+	if !plain.LabelKey(string(n)) {
+		e.invalid(path, n, validation.IsQualifiedName(string(n))...)
 		return false
 	}
 	if !strings.Contains(string(n), "/") && !isStandardResource(n) {
@@ -128,7 +130,7 @@ func isExtendedResource(n corev1.ResourceName) bool {
 	if isNativeResource(n) || strings.HasPrefix(string(n), corev1.DefaultResourceRequestsPrefix) {
 		return false
 	}
-	return len(validation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+string(n))) == 0
+	return plain.LabelKey(corev1.DefaultResourceRequestsPrefix + string(n))
 }
 
 func overcommitAllowed(n corev1.ResourceName) bool { return isNativeResource(n) && !isHugePages(n) }
