@@ -99,7 +99,7 @@ func runWriters(b *testing.B, e *Engine, writers int, op func(r *rand.Rand, n in
 }
 
 func BenchmarkCreate(b *testing.B) {
-	for _, writers := range []int{1, 64} {
+	for _, writers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			e := openBench(b)
 			v := benchValue(1)

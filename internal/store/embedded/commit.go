@@ -18,15 +18,16 @@ import (
 //
 //	Commit ──► queue ──► writer: gather a group, check preconditions,    ──► acknowledger: await the sync,
 //	                     assign revisions, write one batch (not synced)      install the view, publish to
-//	                                                                         the tail, answer the callers
+//	                        ▲                                                the tail, answer the callers
+//	                        └───────────── the log is free ──────────────────────┘
 //
-// The writer takes all that waits (up to groupBytes) as one group. It checks each request in order
-// against the state after the one before it: first what this group already changes (overlay), then
-// Pebble, which shows earlier groups as soon as they are written. Requests whose preconditions hold
-// become one Pebble batch, written to the log and the memtable at once and synced by Pebble. While the
-// acknowledger waits for that sync, the writer gathers, checks and writes the next group, and Pebble
-// syncs it together with whatever else is there when its turn comes; so there is at most one sync a
-// group, and one group in the making while one is being synced.
+// The writer takes what waits as the beginning of a group. It checks each request in order against the
+// state after the one before it: first what this group already changes (overlay), then Pebble, which
+// shows earlier groups as soon as they are written. Requests whose preconditions hold become one Pebble
+// batch. As long as the group before is being synced, the batch goes on growing with what comes (up to
+// groupBytes); it is written, to the log and the memtable, when that sync is done. So a sync carries all
+// that came during the one before it, and whoever comes waits for what is left of one sync and for its
+// own. What a group costs besides (checking, encoding) happens while the device is busy.
 //
 // Invariants:
 //
@@ -109,29 +110,31 @@ func (q *queue) signal() {
 	}
 }
 
-// take waits for requests and moves a group of them to buf; none if the queue is closed and empty.
-func (q *queue) take(buf []*request) []*request {
-	for {
-		<-q.filled
-		q.mu.Lock()
-		n, size := 0, int64(0)
-		for n < len(q.waiting) && (n == 0 || size+q.waiting[n].bytes <= groupBytes) {
-			size += q.waiting[n].bytes
-			n++
-		}
-		buf = append(buf, q.waiting[:n]...)
-		rest := copy(q.waiting, q.waiting[n:])
-		clear(q.waiting[rest:])
-		q.waiting = q.waiting[:rest]
-		closed := q.closed
-		if rest > 0 || closed {
-			q.signal()
-		}
-		q.mu.Unlock()
-		if n > 0 || closed {
-			return buf
-		}
+// take moves to the group what waits and fits. It waits for nothing: filled says when there is something.
+// whole means that no more will go into the group: it is full, or the queue is closed.
+func (q *queue) take(g *group) (whole bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for n < len(q.waiting) && (g.bytes == 0 || g.bytes+q.waiting[n].bytes <= groupBytes) {
+		g.bytes += q.waiting[n].bytes
+		n++
 	}
+	g.requests = append(g.requests, q.waiting[:n]...)
+	rest := copy(q.waiting, q.waiting[n:])
+	clear(q.waiting[rest:])
+	q.waiting = q.waiting[:rest]
+	if rest > 0 {
+		q.signal()
+	}
+	return rest > 0 || q.closed
+}
+
+// drained says that there is nothing any more, and never will be.
+func (q *queue) drained() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && len(q.waiting) == 0
 }
 
 // close lets no more requests in; those that wait are still served.
@@ -145,6 +148,8 @@ func (q *queue) close() {
 // group is what goes to disk together.
 type group struct {
 	requests []*request
+	// bytes is the sum of the requests'.
+	bytes int64
 	// batch is nil if the group has nothing to write.
 	batch *pebble.Batch
 	// view is the state after the group; nil if batch is.
@@ -218,7 +223,10 @@ func validate(ops []store.Op) error {
 // writer turns requests into groups on disk. Its fields are its goroutine's alone.
 type writer struct {
 	e *Engine
-	// state after the last group written.
+	// free has an element when no group is being synced. The writer takes it with every group, and the
+	// acknowledger gives it back.
+	free chan struct{}
+	// state after the last commit.
 	state stateRecord
 	// overlay holds what the group in the making has changed.
 	overlay map[string]liveRecord
@@ -226,30 +234,49 @@ type writer struct {
 	present *pebble.Iterator
 	// found holds the present records of the request in the making, one for each op.
 	found []liveRecord
+	// log holds the commit records of the group in the making.
+	log []commitRecord
 }
 
 // run ends when the queue is closed and empty.
 func (w *writer) run(out chan<- *group) {
 	defer close(out)
-	for {
-		requests := w.e.queue.take(nil)
-		if len(requests) == 0 {
-			return
+	for !w.e.queue.drained() {
+		<-w.e.queue.filled
+		g := &group{expiry: never}
+		whole := w.add(g)
+		if len(g.requests) == 0 {
+			continue
 		}
-		g := w.assemble(requests)
-		if g.batch != nil {
-			g.err = w.write(g)
-		}
+		w.gather(g, whole)
+		w.seal(g)
 		out <- g
 	}
 }
 
-// assemble checks the requests in order and puts the effects of those that hold into the group's batch.
-func (w *writer) assemble(requests []*request) *group {
-	g := &group{requests: requests, expiry: never}
-	clear(w.overlay)
+// gather adds to the group what comes until the log is free.
+func (w *writer) gather(g *group, whole bool) {
+	for {
+		filled := w.e.queue.filled
+		if whole {
+			filled = nil
+		}
+		select {
+		case <-w.free:
+			return
+		case <-filled:
+			whole = w.add(g)
+		}
+	}
+}
+
+// add checks the requests that wait, in order, and puts the effects of those that hold into the group's
+// batch.
+func (w *writer) add(g *group) (whole bool) {
+	first := len(g.requests)
+	whole = w.e.queue.take(g)
 	now := max(time.Now().UnixMilli(), w.state.time)
-	for _, r := range requests {
+	for _, r := range g.requests[first:] {
 		if r.err = w.check(r.ops); r.err != nil {
 			continue
 		}
@@ -259,12 +286,25 @@ func (w *writer) assemble(requests []*request) *group {
 		w.state.time = now
 		w.put(g, r)
 	}
+	return whole
+}
+
+// seal completes the group's batch and writes it.
+func (w *writer) seal(g *group) {
+	clear(w.overlay)
 	g.err = w.forget()
-	if g.batch != nil {
-		g.state = w.state
-		mustBatch(g.batch.Set(stateKey, w.state.encode(stateKey), nil))
+	if g.batch == nil {
+		return
 	}
-	return g
+	// The commit records come last and together: neighbours, which the memtable takes without a search.
+	for i, log := range w.log {
+		putLog(g.batch, w.state.revision-store.Revision(len(w.log)-1-i), log)
+	}
+	clear(w.log)
+	w.log = w.log[:0]
+	g.state = w.state
+	mustBatch(g.batch.Set(stateKey, w.state.encode(stateKey), nil))
+	g.err = w.write(g)
 }
 
 // check finds the present records of the ops' keys and compares them with the preconditions.
@@ -352,7 +392,11 @@ func (w *writer) put(g *group, r *request) {
 			mustBatch(g.batch.Set(k, encodeNumber(k, r.rev), nil))
 		}
 	}
-	w.putLog(g, log)
+	// The total includes the record's own size, as of before the total was known: totals are for measuring
+	// the log, and a byte more or less in one record is no matter.
+	w.state.total += int64(log.size())
+	log.total = w.state.total
+	w.log = append(w.log, log)
 }
 
 // putLive replaces a key's live record and its place in the expiry index.
@@ -382,13 +426,10 @@ func (w *writer) putLive(g *group, op *store.Op, prev liveRecord) (expiry int64)
 	return live.expiry
 }
 
-// putLog writes the commit record. Its total includes its own size, as of before the total was known:
-// totals are for measuring the log, and a byte more or less in one record is no matter.
-func (w *writer) putLog(g *group, log commitRecord) {
-	w.state.total += int64(log.size())
-	log.total = w.state.total
-	set := g.batch.SetDeferred(9, log.size())
-	copy(set.Key, logKey(w.state.revision))
+// putLog writes a commit record.
+func putLog(b *pebble.Batch, rev store.Revision, log commitRecord) {
+	set := b.SetDeferred(logKeyLen, log.size())
+	appendLogKey(set.Key[:0], rev)
 	log.encode(set.Key, set.Value)
 	mustBatch(set.Finish())
 }
@@ -418,9 +459,9 @@ func (w *writer) write(g *group) (err error) {
 }
 
 // acknowledge ends when the writer does.
-func (e *Engine) acknowledge(groups <-chan *group) {
+func (e *Engine) acknowledge(groups <-chan *group, free chan<- struct{}) {
 	for g := range groups {
-		err := e.settle(g)
+		err := e.settle(g, free)
 		if err != nil {
 			err = e.failure.set(err)
 		}
@@ -431,14 +472,14 @@ func (e *Engine) acknowledge(groups <-chan *group) {
 }
 
 // settle waits until the group is durable and shows it to readers.
-func (e *Engine) settle(g *group) error {
-	if err := errors.Join(g.err, e.failure.get()); err != nil || g.batch == nil {
-		return err
+func (e *Engine) settle(g *group, free chan<- struct{}) error {
+	err := errors.Join(g.err, e.failure.get())
+	if err == nil && g.batch != nil && e.opts.Durability == Sync {
+		err = g.batch.SyncWait()
 	}
-	if e.opts.Durability == Sync {
-		if err := g.batch.SyncWait(); err != nil {
-			return err
-		}
+	free <- struct{}{}
+	if err != nil || g.batch == nil {
+		return err
 	}
 	if err := g.batch.Close(); err != nil {
 		return err

@@ -49,10 +49,11 @@ func (e *Engine) start(state stateRecord, oldest store.Revision) {
 	e.syncer = &syncer{e: e}
 	e.stop = make(chan struct{})
 
-	groups := make(chan *group)
-	w := &writer{e: e, state: state, overlay: make(map[string]liveRecord)}
+	groups, free := make(chan *group), make(chan struct{}, 1)
+	free <- struct{}{}
+	w := &writer{e: e, state: state, free: free, overlay: make(map[string]liveRecord)}
 	e.pipeline.Go(func() { w.run(groups) })
-	e.pipeline.Go(func() { e.acknowledge(groups) })
+	e.pipeline.Go(func() { e.acknowledge(groups, free) })
 	go e.readers.retire()
 	e.background.Go(func() { e.history.run(e.stop) })
 	e.background.Go(func() { e.expirer.run(e.stop) })

@@ -35,8 +35,13 @@ func liveKey(key string) []byte {
 	return append(append(make([]byte, 0, 1+len(key)), liveSpace), key...)
 }
 
-func logKey(rev store.Revision) []byte {
-	return binary.BigEndian.AppendUint64([]byte{logSpace}, uint64(rev))
+// logKeyLen is the length of every log key.
+const logKeyLen = 9
+
+func logKey(rev store.Revision) []byte { return appendLogKey(make([]byte, 0, logKeyLen), rev) }
+
+func appendLogKey(b []byte, rev store.Revision) []byte {
+	return binary.BigEndian.AppendUint64(append(b, logSpace), uint64(rev))
 }
 
 func forwardKey(rev store.Revision, key string) []byte {

@@ -71,7 +71,9 @@ func (e *Engine) openPebble() error {
 		err = writeMarker(e.opts.FS, e.opts.Dir, 0)
 	}
 	if err == nil {
-		e.db, err = pebble.Open(e.opts.Dir, e.pebbleOptions(lock))
+		memory := newMemory(e.opts)
+		e.db, err = pebble.Open(e.opts.Dir, e.pebbleOptions(lock, memory))
+		memory.cache.Unref() // Pebble has its own reference
 	}
 	if err == nil {
 		if err = e.failure.get(); err == nil {

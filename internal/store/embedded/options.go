@@ -47,10 +47,12 @@ type Options struct {
 	// keep up; 0 is 4 MiB.
 	TailBytes int64
 	// MemTableBytes is how much Pebble gathers in memory, under load, before it writes a table; 0 is
-	// 32 MiB. Up to three times as much can be in memory in a burst. A larger one means less rewriting.
+	// 8 MiB. Up to four times as much can be in memory in a burst. A larger one means less rewriting, but
+	// dearer look-ups: what the processor's cache holds is searched faster.
 	MemTableBytes int64
 	// CacheBytes is the size of Pebble's block cache; 0 is 16 MiB. It fills with use. Reads of the product come from the
-	// cache above the store, so it serves the look-ups of commits only.
+	// cache above the store, so it serves the look-ups of commits only. What the memory tables do not take is
+	// the cache's too.
 	CacheBytes int64
 	// MinFreeBytes is how much room on the device commits leave for compactions and for recovery: with
 	// less they fail with ErrNoSpace. 0 is 64 MiB, or a twentieth of a small device.
@@ -98,7 +100,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WatchHistory, 10*time.Minute)
 	setDefault(&o.WatchHistoryBytes, 128<<20)
 	setDefault(&o.TailBytes, 4<<20)
-	setDefault(&o.MemTableBytes, 32<<20)
+	setDefault(&o.MemTableBytes, 8<<20)
 	setDefault(&o.CacheBytes, 16<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

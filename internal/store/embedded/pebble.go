@@ -11,18 +11,18 @@ import (
 )
 
 // pebbleOptions are Pebble's settings, each for a reason of ours.
-func (e *Engine) pebbleOptions(lock *pebble.Lock) *pebble.Options {
+func (e *Engine) pebbleOptions(lock *pebble.Lock, memory *memory) *pebble.Options {
 	o := &pebble.Options{
 		FS:   e.disk,
 		Lock: lock,
 		// Named, so that a new Pebble does not change the format under an old directory unasked. It has
 		// WAL chunks that tell a torn end from damage in the middle.
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		CacheSize:          e.opts.CacheBytes,
+		Cache:              memory.cache,
 		// Memtables begin at 256 KiB and double up to this with load, so an idle store has a small one.
 		MemTableSize: uint64(e.opts.MemTableBytes),
 		// Room for a burst while one memtable is flushed.
-		MemTableStopWritesThreshold: 3,
+		MemTableStopWritesThreshold: memTables,
 		// Commits look up one key each through Bloom filters, and all other reads are in the cache above:
 		// many L0 tables cost little here, a stall of writes would cost much.
 		L0CompactionThreshold: 8,
@@ -34,7 +34,7 @@ func (e *Engine) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		// One compaction beside the flush: the machine is there for the API server.
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
 		Logger:                     pebbleLogger{e.opts.Logger, e.disk, e.failure},
-		EventListener:              e.listener(),
+		EventListener:              e.listener(memory),
 	}
 	// The default scheduler looks for work ten times a second for ever. With a constant number of
 	// compactions there is nothing to find but at the end of another one, which this one acts on too.
@@ -55,9 +55,10 @@ func (e *Engine) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 }
 
 // listener tells the log what an operator should know.
-func (e *Engine) listener() *pebble.EventListener {
+func (e *Engine) listener(memory *memory) *pebble.EventListener {
 	log := e.opts.Logger
 	return &pebble.EventListener{
+		WALCreated:      func(pebble.WALCreateInfo) { memory.rotated() },
 		BackgroundError: func(err error) { log.Error("background work of the store failed", "err", err) },
 		// Damage is reported by the read that meets it; it does not end the process, Pebble's default.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
