@@ -106,15 +106,20 @@ type Store interface {
 	// every commit that was acknowledged before the call.
 	Snapshot(ctx context.Context) (Snapshot, error)
 
+	// SnapshotAt is the whole key space as it was at the revision, down to Oldest. Below that it is
+	// ErrCompacted, above the present ErrFuture. It can be read while its revision is within the window;
+	// afterwards it may end with ErrCompacted.
+	SnapshotAt(ctx context.Context, at Revision) (Snapshot, error)
+
 	// Events returns every commit after the revision, in order, exactly once, first those of the past,
 	// then new ones as they become durable. A revision below the window is ErrCompacted; one above the
 	// present is served when the store gets there.
 	Events(ctx context.Context, after Revision) (Stream, error)
 
-	// Oldest is the lowest revision that Events can start after.
+	// Oldest is the lowest revision that Events can start after, and that SnapshotAt can show.
 	Oldest(ctx context.Context) (Revision, error)
 
-	// Compact gives up events up to and including the revision. Engines also do so by themselves, by
+	// Compact gives up events up to and including the revision, and the states before it. Engines also do so by themselves, by
 	// the age and size their operator set.
 	Compact(ctx context.Context, upTo Revision) error
 
@@ -156,6 +161,7 @@ var (
 	ErrNotFound  = errors.New("key not found")
 	ErrConflict  = errors.New("precondition failed")
 	ErrCompacted = errors.New("revision has been compacted")
+	ErrFuture    = errors.New("revision is in the future")
 	ErrNoSpace   = errors.New("no space left on the store's device")
 	ErrClosed    = errors.New("store is closed")
 	// ErrUncertain means that a commit may or may not have happened: the connection to the store broke

@@ -129,22 +129,55 @@ func decodeCommit(key, record []byte) (commitRecord, error) {
 		return commitRecord{}, err
 	}
 	c := commitRecord{time: r.int64(), total: r.int64()}
-	n := r.int64()
-	if n > int64(len(r.rest)) {
-		return c, damaged(key, "more changes than bytes")
-	}
+	n := r.count()
 	c.changes = make([]change, 0, n)
 	for range n {
-		ch := change{deleted: r.flag(), prevRevision: r.revision()}
-		ch.key = string(r.bytes())
-		ch.prev = r.bytes()
-		if ch.prevRevision == 0 {
-			ch.prev = nil
-		}
+		ch, key := r.change()
+		ch.key = string(key)
 		c.changes = append(c.changes, ch)
 	}
 	r.end()
 	return c, r.err
+}
+
+// eachChange is decodeCommit for those who look at much and keep little: the change's key stands beside
+// it, as a part of record.
+func eachChange(key, record []byte, use func(ch change, key []byte)) error {
+	r, err := open(key, record)
+	if err != nil {
+		return err
+	}
+	r.int64() // time
+	r.int64() // total
+	for range r.count() {
+		ch, key := r.change()
+		if r.err != nil {
+			return r.err
+		}
+		use(ch, key)
+	}
+	r.end()
+	return r.err
+}
+
+// count is how many changes follow; each takes a byte at least.
+func (r *reader) count() int64 {
+	n := r.int64()
+	if n > int64(len(r.rest)) {
+		r.fail("more changes than bytes")
+		return 0
+	}
+	return n
+}
+
+// change reads a change, but for its key, which is a part of the record.
+func (r *reader) change() (ch change, key []byte) {
+	ch = change{deleted: r.flag(), prevRevision: r.revision()}
+	key, ch.prev = r.bytes(), r.bytes()
+	if ch.prevRevision == 0 {
+		ch.prev = nil
+	}
+	return ch, key
 }
 
 func (s stateRecord) encode(key []byte) []byte {

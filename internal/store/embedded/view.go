@@ -270,13 +270,9 @@ func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
 		return err
 	}
 	defer s.readers.leave()
-	upper := []byte{liveSpace + 1}
-	if r.End != "" {
-		upper = liveKey(r.End)
-	}
-	it, err := s.view.snap.NewIter(&pebble.IterOptions{LowerBound: liveKey(r.Start), UpperBound: upper})
+	it, err := s.view.live(r.Start, r.End)
 	if err != nil {
-		return readError(liveKey(r.Start), err)
+		return err
 	}
 	defer it.Close()
 	given := 0
@@ -294,6 +290,19 @@ func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
 		return readError(liveKey(r.Start), err)
 	}
 	return nil
+}
+
+// live iterates over the live records from start to end, or to the last if end is empty.
+func (v *view) live(start, end string) (*pebble.Iterator, error) {
+	upper := []byte{liveSpace + 1}
+	if end != "" {
+		upper = liveKey(end)
+	}
+	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: liveKey(start), UpperBound: upper})
+	if err != nil {
+		return nil, readError(liveKey(start), err)
+	}
+	return it, nil
 }
 
 // liveAt decodes the live record that the iterator stands on.

@@ -50,6 +50,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %v", store.ErrNoSpace, err)
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return fmt.Errorf("%w: %v", store.ErrCompacted, err)
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return fmt.Errorf("%w: %v", store.ErrFuture, err)
 	case errors.Is(err, rpctypes.ErrCorrupt):
 		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
 	}

@@ -18,14 +18,33 @@ func (e *Engine) Snapshot(ctx context.Context) (store.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{engine: e, rev: rev}
+	return e.snapshotAt(rev, rev), nil
+}
+
+// SnapshotAt asks etcd whether it has the revision. Before the first commit is etcd's revision 1.
+func (e *Engine) SnapshotAt(ctx context.Context, at store.Revision) (store.Snapshot, error) {
+	readAt := max(at, 1)
+	ok, err := e.readable(ctx, readAt)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || at < e.compacted.Load() {
+		return nil, store.ErrCompacted
+	}
+	return e.snapshotAt(at, readAt), nil
+}
+
+func (e *Engine) snapshotAt(rev, readAt store.Revision) *snapshot {
+	s := &snapshot{engine: e, rev: rev, readAt: readAt}
 	s.open, s.end = context.WithCancel(e.closing)
-	return s, nil
+	return s
 }
 
 type snapshot struct {
 	engine *Engine
 	rev    store.Revision
+	// readAt is what etcd knows the revision as.
+	readAt store.Revision
 	open   context.Context
 	end    context.CancelFunc
 }
@@ -33,7 +52,7 @@ type snapshot struct {
 func (s *snapshot) Revision() store.Revision { return s.rev }
 
 func (s *snapshot) Get(key string) (store.KV, error) {
-	kv, err := s.engine.get(s.open, key, clientv3.WithRev(s.rev))
+	kv, err := s.engine.get(s.open, key, clientv3.WithRev(s.readAt))
 	return kv, s.explain(err)
 }
 
@@ -65,7 +84,7 @@ func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
 
 func (s *snapshot) page(start, end string, limit int) (answer *clientv3.GetResponse, err error) {
 	err = s.engine.read(s.open, func(ctx context.Context) (err error) {
-		answer, err = s.engine.client.Get(ctx, start, clientv3.WithRange(end), clientv3.WithRev(s.rev), clientv3.WithLimit(int64(limit)))
+		answer, err = s.engine.client.Get(ctx, start, clientv3.WithRange(end), clientv3.WithRev(s.readAt), clientv3.WithLimit(int64(limit)))
 		return err
 	})
 	return answer, err

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/proa-dev/proa/internal/store"
@@ -35,7 +34,7 @@ const (
 // Events opens a watch after the revision.
 func (e *Engine) Events(ctx context.Context, after store.Revision) (store.Stream, error) {
 	ok, err := e.readable(ctx, max(after, 1))
-	if err != nil && !errors.Is(err, rpctypes.ErrFutureRev) {
+	if err != nil && !errors.Is(err, store.ErrFuture) {
 		return nil, err
 	}
 	if err == nil && !ok || after < e.compacted.Load() {

@@ -182,6 +182,8 @@ func testClose(t *testing.T, s store.Store) {
 	expectError(t, err, store.ErrClosed)
 	_, err = s.Snapshot(t.Context())
 	expectError(t, err, store.ErrClosed)
+	_, err = s.SnapshotAt(t.Context(), rev)
+	expectError(t, err, store.ErrClosed)
 	_, err = s.Events(t.Context(), rev)
 	expectError(t, err, store.ErrClosed)
 	_, err = snap.Get("a")

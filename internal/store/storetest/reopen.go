@@ -17,6 +17,7 @@ func RunReopen(t *testing.T, newStore func(t *testing.T) (reopen func(t *testing
 		"what was compacted stays so":       testReopenCompacted,
 		"time to live goes on":              testReopenTTL,
 		"an empty store stays an empty one": testReopenEmpty,
+		"past states stay":                  testReopenPast,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

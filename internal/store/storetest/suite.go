@@ -42,6 +42,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"random histories are linearizable":         testLinearizable,
 		"every stream sees every commit once":       testWatchCompleteness,
 		"pages of a list agree under random writes": testSnapshotsAgree,
+		"the state at a past revision":              testPast,
+		"past states of random histories":           testPastRandom,
+		"pages of the past agree under writes":      testPastUnderWriters,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
