@@ -21,6 +21,7 @@ import (
 	restclientwatch "k8s.io/client-go/rest/watch"
 
 	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/store"
 )
 
 // stream is a watch over HTTP. Events are shown as "ADDED a k=v".
@@ -227,7 +228,11 @@ func TestWatchDeletedObjectHasTheRevisionOfItsDeletion(t *testing.T) {
 }
 
 func TestWatchTooOldIsAnErrorEvent(t *testing.T) {
-	w := newWorld(t, func(s *setting) { s.cache.WindowEvents = 4 })
+	var history store.Store
+	w := newWorld(t, func(s *setting) {
+		s.cache.WindowEvents = 4
+		s.wrap = func(st store.Store) store.Store { history = st; return st }
+	})
 	old := put(w, "a", "0").revision(t)
 	for i := range 20 {
 		put(w, "a", fmt.Sprint(i))
@@ -235,6 +240,18 @@ func TestWatchTooOldIsAnErrorEvent(t *testing.T) {
 	s := w.watch(t, configMaps+"?watch=1&resourceVersion="+old)
 	s.want("ERROR 410 Expired")
 	s.wantEnd()
+	// The store has what the cache has let go.
+	if r := w.must("GET", configMaps+"?resourceVersionMatch=Exact&resourceVersion="+old, ""); r.at(t, ".items[0].metadata.resourceVersion") != old {
+		t.Errorf("an exact list at %s: %s", old, r.body)
+	}
+	present, err := history.Revision(t.Context())
+	if err == nil {
+		err = history.Compact(t.Context(), present)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	old = fmt.Sprint(present - 10)
 	if r := w.do("GET", configMaps+"?resourceVersionMatch=Exact&resourceVersion="+old, ""); r.code != http.StatusGone {
 		t.Errorf("an exact list: %d %s", r.code, r.body)
 	}

@@ -54,7 +54,7 @@ const (
 	Any
 	// NotOlderThan waits, for a while, until the cache has reached the revision.
 	NotOlderThan
-	// Exact is the state at the very revision, which must be in the window.
+	// Exact is the state at the very revision, which must be in the store's history.
 	Exact
 )
 

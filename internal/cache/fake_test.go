@@ -103,12 +103,35 @@ func (f *fakeStore) Snapshot(context.Context) (store.Snapshot, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &fakeSnapshot{rev: f.rev}
-	for _, kv := range f.state {
+	return newFakeSnapshot(f.rev, f.state), nil
+}
+
+func (f *fakeStore) SnapshotAt(_ context.Context, at store.Revision) (store.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at < f.oldest {
+		return nil, store.ErrCompacted
+	}
+	state := map[string]store.KV{}
+	for _, e := range f.history {
+		if e.Revision > at {
+			break
+		}
+		delete(state, e.Key)
+		if e.Value != nil {
+			state[e.Key] = store.KV{Key: e.Key, Value: e.Value, Revision: e.Revision}
+		}
+	}
+	return newFakeSnapshot(at, state), nil
+}
+
+func newFakeSnapshot(rev store.Revision, state map[string]store.KV) *fakeSnapshot {
+	s := &fakeSnapshot{rev: rev}
+	for _, kv := range state {
 		s.kvs = append(s.kvs, kv)
 	}
 	sort.Slice(s.kvs, func(a, b int) bool { return s.kvs[a].Key < s.kvs[b].Key })
-	return s, nil
+	return s
 }
 
 func (f *fakeStore) Events(_ context.Context, after store.Revision) (store.Stream, error) {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"slices"
 
 	"github.com/proa-dev/proa/internal/store"
@@ -41,8 +42,11 @@ func (t *Table) freeze() (*Snapshot, error) {
 }
 
 // exact is the state at a revision that the cache has reached.
-func (t *Table) exact(rev store.Revision) (*Snapshot, error) {
+func (t *Table) exact(ctx context.Context, rev store.Revision) (*Snapshot, error) {
 	base, undo, err := t.plan(rev)
+	if expired, ok := err.(*ExpiredError); ok {
+		return t.beyondWindow(ctx, rev, expired)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type Table struct {
 	inbox   []store.Event // the feeder's: this batch's events for the table
 	damaged atomic.Uint64
 	making  sync.Mutex // held while a change's gone is made; never with mu
+	beyond  beyond
 
 	mu       sync.RWMutex // guards what follows, and the watchers' places
 	phase    phase
@@ -91,7 +92,7 @@ func (t *Table) Snapshot(ctx context.Context, at At) (*Snapshot, error) {
 		return nil, err
 	}
 	if at.Consistency == Exact {
-		return t.exact(at.Revision)
+		return t.exact(ctx, at.Revision)
 	}
 	if s := t.frozenNow(); s != nil {
 		return s, nil
