@@ -7,6 +7,7 @@ PORT    ?= 6443
 FLAGS   ?=
 FUZZ    ?= 30s
 ROUNDS  ?= 3
+SOAK    ?= 2000
 export CGO_ENABLED ?= 0
 # The embedded kubectl tells this version.
 KUBE    := k8s.io/component-base/version
@@ -66,8 +67,8 @@ bench-peer: build ## the table of docs/PERFORMANCE.md: Proa beside kube-apiserve
 fuzz: ## every fuzzer for FUZZ=30s
 	@scripts/fuzz $(FUZZ)
 
-soak: ## the crash tests for long
-	PROA_SOAK=1 $(GO) test -timeout 2h -run Crash -v ./internal/store/...
+soak: ## power cuts, kills, faults and damage of the store, each SOAK=2000 times
+	PROA_STORE_ROUNDS=$(SOAK) $(GO) test -count=1 -timeout 5h -run 'Crash|Kill|Failed|Damage|Past' -v ./internal/store/embedded
 
 clean: ## remove what was built
 	rm -rf bin

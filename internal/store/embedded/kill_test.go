@@ -67,14 +67,26 @@ func child(dir string) error {
 
 const killWriters = 4
 
-// TestKill kills a process that writes, again and again, and checks what it leaves.
+// killChains is how many stores are written and killed side by side.
+const killChains = 4
+
+// TestKill kills processes that write, 200 times in all, and checks what they leave.
 func TestKill(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	for chain := range uint64(killChains) {
+		t.Run(fmt.Sprint(chain), func(t *testing.T) {
+			t.Parallel()
+			killChain(t, rand.New(rand.NewPCG(seed, chain)), rounds(t, 200/killChains))
+		})
+	}
+}
+
+// killChain works on one store: what one process leaves the next goes on with.
+func killChain(t *testing.T, r *rand.Rand, rounds int) {
 	dir := t.TempDir()
 	l := &ledger{acked: make([]atomic.Int64, killWriters)}
-	for round := range rounds(t, 30) {
+	for round := range rounds {
 		acked, revision := killOne(t, dir, time.Duration(r.IntN(60))*time.Millisecond)
 		e, err := Open(Options{Dir: dir, TailBytes: 1})
 		if err != nil {
