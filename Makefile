@@ -8,16 +8,18 @@ FLAGS   ?=
 FUZZ    ?= 30s
 ROUNDS  ?= 3
 SOAK    ?= 2000
+ROWS    ?=
+OUT     ?=
 export CGO_ENABLED ?= 0
 # The embedded kubectl tells this version.
 KUBE    := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down test check unit race e2e clients etcd peer twin bench bench-peer fuzz soak clean
+.PHONY: help build up down test check unit race e2e clients etcd peer twin bench bench-peer bench-growth fuzz soak clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/proa
 	@mkdir -p bin
@@ -37,6 +39,7 @@ check: ## formatting, vet and the rules of the house
 
 unit: ## unit tests: the inner loop
 	$(GO) test ./internal/... ./cmd/... .
+	cd test/bench && $(GO) test ./...
 
 race: ## the tests of what is concurrent, under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./internal/cache/... ./internal/informer/... ./internal/store/... ./internal/client/...
@@ -49,20 +52,26 @@ clients: build ## clients that others wrote, against the built binary
 	cd test/clients && PROA="$(abspath $(BIN))" $(GO) test -count=1 ./...
 
 twin: build ## Proa's answers beside those of kube-apiserver (RECORD=1 asks a live one again)
-	@if [ -n "$(RECORD)" ]; then $(MAKE) -C test/peer; fi
+	@if [ -n "$(RECORD)" ]; then $(MAKE) -C test/peer api; fi
 	cd test/twin && $(GO) test -count=1 . $(if $(RECORD),-run TestRecord -args -record,)
 
 etcd: ## the store over a real etcd, several servers, moving in and out (the last needs `make peer`)
 	cd test/etcd && $(GO) vet . && $(GO) test .
 
-peer: ## build kube-apiserver and etcd into .tools, for the tests that compare
+peer: ## build Kubernetes, etcd, kwok and kine into .tools, to compare with (needs a C compiler)
 	$(MAKE) -C test/peer
 
 bench: ## micro-benchmarks, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
-bench-peer: build ## the table of docs/PERFORMANCE.md: Proa beside kube-apiserver and etcd (ROUNDS=3)
-	cd test/bench && $(GO) run . -proa "$(abspath $(BIN))" -tools "$(abspath .tools)" -rounds $(ROUNDS) $(if $(OUT),-out "$(OUT)" -svg "$(OUT).svg",)
+bench-peer: build ## Proa beside Kubernetes (ROUNDS=3 ROWS=regexp; OUT=docs/performance renews the docs)
+	@$(BENCH) -rounds $(ROUNDS)
+
+bench-growth: build ## how cost grows on both sides (ROWS=objects|watchers|namespaces|nodes; OUT=docs/growth)
+	@$(BENCH) -growth -rounds 1
+
+BENCH = cd test/bench && $(GO) run . -proa "$(abspath $(BIN))" -tools "$(abspath .tools)" -rows '$(ROWS)' \
+	$(if $(OUT),-out "$(abspath $(OUT))" -doc "$(abspath docs/PERFORMANCE.md)")
 
 fuzz: ## every fuzzer for FUZZ=30s
 	@scripts/fuzz $(FUZZ)

@@ -1,10 +1,10 @@
-// Command bench measures Proa beside kube-apiserver and etcd: both in one run, in turn, over HTTPS and HTTP/2,
-// with the same bytes on the wire and fsync on. What it reports first is server CPU per operation: user and
-// system time of all server processes, from the operating system's accounting, over the operations done. That
-// hardly depends on what else the machine does, where throughput and latency do.
+// Command bench measures Proa beside Kubernetes: both in one run, in turn, over HTTPS and HTTP/2, with the same
+// bytes on the wire and fsync on. What it reports first is server CPU per operation: user and system time of all
+// server processes, from the operating system's accounting, over the operations done. That hardly depends on
+// what else the machine does, where throughput and latency do.
 //
-//	go run . [-rounds N] [-rows REGEXP] [-proa BINARY] [-tools DIR] [-out FILE.json] [-svg FILE]
+//	go run . [-rounds N] [-rows REGEXP] [-alone] [-out FILE] [-doc FILE] [-again]
 //
-// The peer's binaries come from `make -C ../peer`. A row that a side cannot run, or that failed, says so in the
-// table.
+// The peers' binaries come from `make -C ../peer`. A row that a side cannot run, or that failed, says so in the
+// table. Where the sides cannot be made equal, the doubt is the peer's.
 package main

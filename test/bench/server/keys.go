@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/ecdsa"
@@ -15,6 +15,9 @@ import (
 	"path/filepath"
 	"time"
 )
+
+// tlsFiles are the PEM contents that a client needs.
+type tlsFiles struct{ ca, cert, key []byte }
 
 // writeKeys makes what the peer needs to serve TLS and to know its administrator.
 func writeKeys(dir string) (tlsFiles, error) {
@@ -79,17 +82,13 @@ func insecureTransport() *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
 }
 
-// transport speaks HTTP/2 with the administrator's certificate, on a connection of its own.
-func (s *server) transport() (*http.Transport, error) {
+// ClientTLS is how a client trusts the server, and is the administrator to it.
+func (s *Server) ClientTLS() (*tls.Config, error) {
 	cert, err := tls.X509KeyPair(s.files.cert, s.files.key)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(s.files.ca)
-	return &http.Transport{
-		TLSClientConfig:    &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}},
-		ForceAttemptHTTP2:  true,
-		DisableCompression: true,
-	}, nil
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}}, nil
 }
