@@ -28,7 +28,7 @@ func wholePlane() suite {
 			{run: list(bigLists, "", load.JSON), fills: true},
 			{run: list(bigLists, "", load.Protobuf), fills: true},
 			{run: list(smallLists, "?labelSelector=pick%3Dme", load.JSON), fills: true},
-			{lines: weights("memory with 5,000 pods and 5,000 ConfigMaps, after LISTs"), run: weigh},
+			{lines: weights("memory with 5,000 pods, 5,000 ConfigMaps, after LISTs"), run: weigh},
 			{lines: single("idle CPU with them", "% of a core"), run: idle},
 		}
 	}}

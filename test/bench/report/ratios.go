@@ -6,22 +6,26 @@ import (
 	"strings"
 )
 
-// The picture of ratios, in pixels.
+// The picture of ratios, in pixels: columns of names, ratios, bars and figures.
 const (
-	labelWidth   = 470
-	figureWidth  = 250
-	rowHeight    = 26
-	barHeight    = 14
-	perTimes     = 11.0 // pixels of a bar for one time
-	mostTimes    = 40.0 // longer bars are cut
-	titleHeight  = 34
-	ratiosFooter = 26
+	namesEnd    = 470
+	ratiosEnd   = 530
+	barsBegin   = 540
+	perTimes    = 9.0  // of a bar for one time
+	mostTimes   = 30.0 // longer bars are cut
+	barsEnd     = barsBegin + mostTimes*perTimes
+	figures     = barsEnd + 24
+	pictureEnd  = figures + 190
+	rowHeight   = 25
+	barHeight   = 13
+	groupHeight = 34
+	footer      = 26
 )
 
 // style follows the reader's preference. Colours keep their contrast on the pages of both.
 const style = `<style>
 text{font:13px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
-.title{font-weight:600}
+.title,.ratio{font-weight:600}
 .faint{fill:#59636e;font-size:12px}
 .bar{fill:#1a7f64}
 .aim{stroke:#cf222e;stroke-dasharray:4 3}
@@ -49,36 +53,35 @@ func (r *Report) DrawRatios(path string) error {
 	y, group := 0, ""
 	for _, row := range r.Rows {
 		peer, proa := summarize(row.Samples[Peer]), summarize(row.Samples[Proa])
-		times := ratio(peer, proa)
-		if times == 0 {
+		less := ratio(peer, proa)
+		if less == 0 {
 			continue
 		}
 		if row.Group != group {
 			group = row.Group
 			fmt.Fprintf(&b, `<text class="title" x="0" y="%d">%s</text>`+"\n", y+23, escape(group))
-			y += titleHeight
+			y += groupHeight
 		}
-		length := min(times, mostTimes) * perTimes
-		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text><rect class="bar" x="%d" y="%d" width="%.0f" height="%d" rx="2"/>`,
-			labelWidth-10, y+17, escape(row.Name), labelWidth, y+6, length, barHeight)
-		fmt.Fprintf(&b, `<text x="%.0f" y="%d">%s <tspan class="faint">%s → %s %s</tspan></text>`+"\n",
-			labelWidth+length+6, y+17, shown(times), short(peer.median), short(proa.median), escape(row.Unit))
+		unit, per := scale(row.Unit, peer.median)
+		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text><text class="ratio" x="%d" y="%d" text-anchor="end">%s×</text>`,
+			namesEnd, y+17, escape(row.Name), ratiosEnd, y+17, times(less))
+		fmt.Fprintf(&b, `<rect class="bar" x="%d" y="%d" width="%.0f" height="%d" rx="2"/>%s<text class="faint" x="%.0f" y="%d">%s → %s %s</text>`+"\n",
+			barsBegin, y+6, min(less, mostTimes)*perTimes, barHeight, cut(less, y+17),
+			figures, y+17, short(peer.median/per), short(proa.median/per), escape(unit))
 		y += rowHeight
 	}
-	aim := labelWidth + 10*perTimes
-	fmt.Fprintf(&b, `<line class="aim" x1="%.0f" y1="0" x2="%.0f" y2="%d"/><text class="faint" x="%.0f" y="%d" text-anchor="middle">a tenth</text>`+"\n",
+	aim := barsBegin + 10*perTimes
+	fmt.Fprintf(&b, `<line class="aim" x1="%.0f" y1="6" x2="%.0f" y2="%d"/><text class="faint" x="%.0f" y="%d" text-anchor="middle">a tenth</text>`+"\n",
 		aim, aim, y+4, aim, y+18)
-	width := labelWidth + mostTimes*perTimes + figureWidth
-	return writeSVG(path, int(width), y+ratiosFooter, "How many times less Proa needs than Kubernetes", b.String())
+	return writeSVG(path, int(pictureEnd), y+footer, "How many times less Proa needs than Kubernetes", b.String())
 }
 
-// shown is a ratio; bars that are cut say so.
-func shown(ratio float64) string {
-	text := times(ratio) + "×"
-	if ratio > mostTimes {
-		text = "» " + text
+// cut says that a bar goes on.
+func cut(ratio float64, y int) string {
+	if ratio <= mostTimes {
+		return ""
 	}
-	return text
+	return fmt.Sprintf(`<text class="faint" x="%.0f" y="%d">»</text>`, barsEnd+4, y)
 }
 
 func writeSVG(path string, width, height int, title, body string) error {

@@ -29,6 +29,7 @@ func TestSummary(t *testing.T) {
 		{"odd", samples(3, 1, 2), "ms", "2.00 (1.00-3.00) ms"},
 		{"even", samples(4, 1, 2, 3), "ms", "2.50 (1.00-4.00) ms"},
 		{"large", samples(1234567, 1234567), "B", "1,234,567 (1,234,567-1,234,567) B"},
+		{"in a larger unit", samples(231000, 99000), "µs", "165 (99.0-231) ms"},
 		{"zero", samples(0, 0), "%", "0 (0-0) %"},
 		{"small", samples(0.01234), "%", "0.0123 %"},
 		{"partly failed", append(samples(1), Sample{Error: "no|way\nout"}), "µs", "failed 1 of 2: no/way out"},

@@ -61,10 +61,12 @@ func (s summary) cell(unit string) string {
 		return "not run"
 	case s.failed > 0:
 		return fmt.Sprintf("failed %d of %d: %s", s.failed, s.rounds, strings.NewReplacer("|", "/", "\n", " ").Replace(s.why[:min(len(s.why), 120)]))
-	case s.rounds == 1:
-		return short(s.median) + " " + unit
 	}
-	return fmt.Sprintf("%s (%s-%s) %s", short(s.median), short(s.low), short(s.high), unit)
+	unit, per := scale(unit, s.median)
+	if s.rounds == 1 {
+		return short(s.median/per) + " " + unit
+	}
+	return fmt.Sprintf("%s (%s-%s) %s", short(s.median/per), short(s.low/per), short(s.high/per), unit)
 }
 
 func (s summary) pace() string {
@@ -96,6 +98,17 @@ func bold(ratio float64) string {
 		return "-"
 	}
 	return "**" + times(ratio) + "**"
+}
+
+// scale is the unit in which a figure is best read, and how much of the row's own it has.
+func scale(unit string, figure float64) (string, float64) {
+	switch {
+	case unit == "µs" && figure >= 10_000:
+		return "ms", 1000
+	case unit == "ms" && figure >= 10_000:
+		return "s", 1000
+	}
+	return unit, 1
 }
 
 // short is a figure in three digits, or all of them before the point.
