@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"regexp"
-	"slices"
 
 	"github.com/proa-dev/proa/test/bench/load"
 	"github.com/proa-dev/proa/test/bench/report"
@@ -24,50 +22,36 @@ var studies = []study{
 	{"nodes", growNodes},
 }
 
-// growth is a study under way.
+// growth is one round of studies; side is the one that is measured now.
 type growth struct {
-	side   server.Side
 	report *report.Report
-	sizes  []int
+	sides  []server.Side
+	side   server.Side
+	most   int // of anything
 }
 
-// grow does all studies that match, on all sides in turn, up to a number of what grows. What a side does not
-// get to is missing in its curve, and the log says why.
-func grow(r *report.Report, sides []server.Side, match *regexp.Regexp, rounds, limit int) {
-	for n := range rounds {
-		for _, t := range studies {
-			if !match.MatchString(t.name) {
-				continue
-			}
-			order := slices.Clone(sides)
-			if n%2 == 1 {
-				slices.Reverse(order)
-			}
-			for _, side := range order {
-				if side.Name == report.Kine {
-					continue
-				}
-				if err := t.run(&growth{side: side, report: r, sizes: sizes(limit)}); err != nil {
-					fmt.Fprintf(os.Stderr, "growth, %s, %s: ended: %v\n", t.name, side.Name, err)
-				}
-			}
+// study measures one thing on all sides, in turn. What a side does not get to is missing in its curve, and the
+// log says why.
+func (g *growth) study(t study) {
+	for _, g.side = range g.sides {
+		if g.side.Name == report.Kine {
+			continue
+		}
+		if err := t.run(g); err != nil {
+			fmt.Fprintf(os.Stderr, "growth, %s, %s: ended: %v\n", t.name, g.side.Name, err)
 		}
 	}
 }
 
-// sizes are the powers of ten up to a limit, and the limit.
-func sizes(limit int) []int {
-	var all []int
-	for n := 1; n < limit; n *= 10 {
-		all = append(all, n)
+// upTo are the powers of ten from one number to another, and that: no more than is asked for of anything.
+func (g *growth) upTo(least, most int) (sizes []int) {
+	most = min(most, g.most)
+	for n := 1; n < most; n *= 10 {
+		if n >= least {
+			sizes = append(sizes, n)
+		}
 	}
-	return append(all, limit)
-}
-
-// upTo are the sizes of a study that are within its own bounds.
-func (g *growth) upTo(least, most int) []int {
-	bounded := sizes(min(most, g.sizes[len(g.sizes)-1]))
-	return slices.DeleteFunc(bounded, func(n int) bool { return n < least })
+	return append(sizes, most)
 }
 
 // point adds a figure to a curve.

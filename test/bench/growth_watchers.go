@@ -43,7 +43,7 @@ func growWatchers(g *growth) error {
 	}
 	for _, n := range g.upTo(1, mostWatchers) {
 		work := load.Work{Workers: watchWriters, Ops: min(growWrites, max(leastWrite, growEvents/n))}
-		g.cost("an event to watchers of the same", "watchers", n, watched(n, work)(s))
+		g.cost("an event that every watcher gets, and its write", "watchers", n, watched(n, work)(s))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/proa-dev/proa/test/bench/report"
 	"github.com/proa-dev/proa/test/bench/server"
@@ -16,7 +18,7 @@ type options struct {
 	rounds      int
 	rows        string
 	proa, tools string
-	alone       bool
+	only        string
 	out, doc    string
 	again       bool
 	growth      bool
@@ -29,7 +31,7 @@ func main() {
 	flag.StringVar(&o.rows, "rows", "", "run only rows whose group or name match this regular expression, and what they stand on")
 	flag.StringVar(&o.proa, "proa", "../../bin/proa", "Proa's binary")
 	flag.StringVar(&o.tools, "tools", "../../.tools", "directory of the peers' binaries")
-	flag.BoolVar(&o.alone, "alone", false, "measure Proa without the peers")
+	flag.StringVar(&o.only, "sides", "peer,Proa,kine", "sides to measure")
 	flag.StringVar(&o.out, "out", "", "save all figures as FILE.json and the picture as FILE.svg")
 	flag.StringVar(&o.doc, "doc", "", "document in which to put the table")
 	flag.BoolVar(&o.again, "again", false, "measure nothing: show again what FILE.json of -out has")
@@ -50,23 +52,22 @@ func (o options) run() error {
 	var tables bytes.Buffer
 	r.Tables(&tables)
 	os.Stdout.Write(tables.Bytes())
+	place, draw := "figures", r.DrawRatios
+	if o.growth {
+		place, draw = "growth", r.DrawCurves
+	}
 	if o.doc != "" {
-		if err := report.Insert(o.doc, map[bool]string{false: "figures", true: "growth"}[o.growth], tables.String()); err != nil {
+		if err := report.Insert(o.doc, place, tables.String()); err != nil {
 			return err
 		}
 	}
 	if o.out == "" {
 		return nil
 	}
-	if err := r.Save(o.out + ".json"); err != nil {
-		return err
-	}
-	if o.growth {
-		return r.DrawCurves(o.out + ".svg")
-	}
-	return r.DrawRatios(o.out + ".svg")
+	return draw(o.out + ".svg")
 }
 
+// figures measures, or reads what was measured.
 func (o options) figures() (*report.Report, error) {
 	if o.again {
 		return report.Load(o.out + ".json")
@@ -81,30 +82,61 @@ func (o options) figures() (*report.Report, error) {
 	}
 	r := &report.Report{Machine: report.ThisMachine()}
 	r.Machine.Rounds, r.Machine.Peers = o.rounds, server.Versions
-	if o.growth {
-		grow(r, sides, match, o.rounds, o.most)
-		return r, nil
-	}
-	m := measurement{sides: sides, match: match, report: r}
-	suites := []suite{apiServer(), wholePlane(), rollout()}
 	for n := range o.rounds {
-		m.round(n, suites)
+		if err := o.round(n, r, sides, match); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
 
-// sides are those whose binaries are there.
-func (o options) sides() ([]server.Side, error) {
-	all := []server.Side{server.Peer(o.tools), server.Proa(o.proa), server.Kine(o.tools)}
-	if o.alone {
-		all = all[1:2]
+// round measures everything once on all sides, in turn. Who is first alternates. What was measured is saved
+// after each part, so that a run that is interrupted is not lost.
+func (o options) round(n int, r *report.Report, sides []server.Side, match *regexp.Regexp) error {
+	sides = slices.Clone(sides)
+	if n%2 == 1 {
+		slices.Reverse(sides)
 	}
-	for _, side := range all {
-		for _, file := range side.Needs {
-			if _, err := os.Stat(file); err != nil {
-				return nil, fmt.Errorf("%w: `make build peer` builds what is needed, -alone measures Proa without the peers", err)
+	var parts []func()
+	if o.growth {
+		g := growth{report: r, sides: sides, most: o.most}
+		for _, t := range studies {
+			if match.MatchString(t.name) {
+				parts = append(parts, func() { g.study(t) })
 			}
 		}
+	} else {
+		m := measurement{round: n, sides: sides, match: match, report: r}
+		for _, u := range []suite{apiServer(), wholePlane(), rollout()} {
+			parts = append(parts, func() { m.suite(u) })
+		}
 	}
-	return all, nil
+	for _, part := range parts {
+		part()
+		if o.out == "" {
+			continue
+		}
+		if err := r.Save(o.out + ".json"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sides are those that were asked for.
+func (o options) sides() (chosen []server.Side, err error) {
+	all := []server.Side{server.Peer(o.tools), server.Proa(o.proa), server.Kine(o.tools)}
+	for name := range strings.SplitSeq(o.only, ",") {
+		i := slices.IndexFunc(all, func(s server.Side) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no side %q", name)
+		}
+		for _, file := range all[i].Needs {
+			if _, err := os.Stat(file); err != nil {
+				return nil, fmt.Errorf("%w (`make build peer` builds what is needed; -sides Proa measures without peers)", err)
+			}
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
 }

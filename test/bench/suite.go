@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -52,24 +53,19 @@ func p99(o load.Outcome) float64   { return ms(o.P99) }
 
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
-// measurement is one run of the benchmark.
+// measurement is one round.
 type measurement struct {
+	round  int
 	sides  []server.Side
 	match  *regexp.Regexp
 	report *report.Report
 }
 
-// round measures all suites on all sides, in turn. Who is first alternates.
-func (m *measurement) round(n int, suites []suite) {
-	sides := slices.Clone(m.sides)
-	if n%2 == 1 {
-		slices.Reverse(sides)
-	}
-	for _, u := range suites {
-		for _, side := range sides {
-			if steps := m.wanted(u, side); len(steps) > 0 {
-				m.measure(u, steps, side, n)
-			}
+// suite measures a suite on all sides, in turn.
+func (m *measurement) suite(u suite) {
+	for _, side := range m.sides {
+		if steps := m.wanted(u, side); len(steps) > 0 {
+			m.measure(u, steps, side)
 		}
 	}
 }
@@ -98,7 +94,7 @@ func (m *measurement) matches(u suite, l line) bool {
 }
 
 // measure takes steps on a fresh server.
-func (m *measurement) measure(u suite, steps []step, side server.Side, round int) {
+func (m *measurement) measure(u suite, steps []step, side server.Side) {
 	s, err := side.Start(u.shape)
 	if s != nil {
 		defer s.Stop()
@@ -107,6 +103,7 @@ func (m *measurement) measure(u suite, steps []step, side server.Side, round int
 		o := load.Outcome{Err: err}
 		if err == nil {
 			o = t.run(s)
+			o.Err = cmp.Or(o.Err, s.Check())
 		}
 		if t.fills {
 			err = o.Err // what stands on it cannot be measured
@@ -116,7 +113,7 @@ func (m *measurement) measure(u suite, steps []step, side server.Side, round int
 				continue
 			}
 			sample := l.sample(o)
-			fmt.Fprintf(os.Stderr, "round %d, %s, %s, %s: %s\n", round+1, u.group, side.Name, l.name, l.describe(sample))
+			fmt.Fprintf(os.Stderr, "round %d, %s, %s, %s: %s\n", m.round+1, u.group, side.Name, l.name, l.describe(sample))
 			r := m.report.Row(u.group, l.name, l.unit)
 			r.Samples[side.Name] = append(r.Samples[side.Name], sample)
 		}

@@ -74,7 +74,7 @@ func (p panel) y(power float64) float64 {
 }
 
 func (p panel) draw(b *strings.Builder, c *Curve) {
-	fmt.Fprintf(b, `<text class="title" x="%d" y="-24">%s</text><text class="faint" x="%d" y="-8">%s</text>`+"\n", -panelLeft+4, escape(c.Name), -panelLeft+4, escape(c.Unit))
+	fmt.Fprintf(b, `<text class="title" x="%d" y="-16">%s<tspan class="faint">, %s</tspan></text>`+"\n", -panelLeft+4, escape(c.Name), escape(c.Unit))
 	for power := p.bottom; power <= p.top; power++ {
 		fmt.Fprintf(b, `<line class="grid" x1="0" y1="%.0f" x2="%d" y2="%.0f"/><text class="faint" x="-8" y="%.0f" text-anchor="end">%s</text>`,
 			p.y(power), panelWidth, p.y(power), p.y(power)+4, round(math.Pow(10, power)))
@@ -102,6 +102,8 @@ func round(x float64) string {
 		return grouped(x/1e6) + " M"
 	case x >= 1e4:
 		return grouped(x/1e3) + " k"
+	case x >= 1:
+		return grouped(x)
 	}
 	return short(x)
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +43,7 @@ func cpuOf(pid int) (time.Duration, error) {
 // Memory is the anonymous and the whole resident memory of all processes, in bytes.
 func (s *Server) Memory() (anonymous, resident int64, err error) {
 	for _, p := range s.procs {
-		status, err := fields(p.Process.Pid, "status")
+		status, err := living(p)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -49,6 +51,25 @@ func (s *Server) Memory() (anonymous, resident int64, err error) {
 		resident += status["VmRSS"] << 10
 	}
 	return anonymous, resident, nil
+}
+
+// Check fails if one of the processes has ended: figures of those that are left would flatter.
+func (s *Server) Check() error {
+	for _, p := range s.procs {
+		if _, err := living(p); err != nil {
+			return fmt.Errorf("%w:\n%s", err, s.Logs())
+		}
+	}
+	return nil
+}
+
+// living is the status of a process that has memory, which one that ended has not.
+func living(p *exec.Cmd) (map[string]int64, error) {
+	status, err := fields(p.Process.Pid, "status")
+	if _, ok := status["VmRSS"]; !ok && err == nil {
+		err = fmt.Errorf("%s has ended", filepath.Base(p.Path))
+	}
+	return status, err
 }
 
 // Written is what all processes caused to be written to disk, in bytes: what they dirtied in the page cache

@@ -11,10 +11,11 @@ import (
 // kube-scheduler, with kwok for its nodes.
 //
 // Limits of clients and of requests in flight are off, as Proa has none. So is leader election, which costs a
-// lone process a write every two seconds and buys it nothing. The rest is as kubeadm sets it.
+// lone process a write every two seconds and buys it nothing. What works on objects is started when the API
+// server is ready: a controller manager that finds none for ten seconds gives up.
 func Peer(tools string) Side {
 	return Side{
-		Name: "peer", Needs: binaries(tools, "etcd"),
+		Name: "peer", Needs: []string{filepath.Join(tools, "etcd"), filepath.Join(tools, "kube-apiserver")},
 		Start: func(shape Shape) (*Server, error) { return startPeer("peer", tools, shape, startEtcd) },
 	}
 }
@@ -22,17 +23,9 @@ func Peer(tools string) Side {
 // Kine is the peer with kine and SQLite in the place of etcd, as k3s has it.
 func Kine(tools string) Side {
 	return Side{
-		Name: "kine", Needs: binaries(tools, "kine"),
+		Name: "kine", Needs: []string{filepath.Join(tools, "kine"), filepath.Join(tools, "kube-apiserver")},
 		Start: func(shape Shape) (*Server, error) { return startPeer("kine", tools, shape, startKine) },
 	}
-}
-
-func binaries(tools, store string) []string {
-	var all []string
-	for _, name := range []string{store, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kwok-stages.yaml"} {
-		all = append(all, filepath.Join(tools, name))
-	}
-	return all
 }
 
 // Versions of the peers, as test/peer builds them.
@@ -79,13 +72,11 @@ func startPeer(name, tools string, shape Shape, store startStore) (*Server, erro
 		"--max-requests-inflight", "0", "--max-mutating-requests-inflight", "0"); err != nil {
 		return s, err
 	}
-	if shape.Whole {
-		s.UnmadeNodes = shape.Nodes
-		if err := s.runLoops(tools, ports[3:], shape.Nodes > 0); err != nil {
-			return s, err
-		}
+	if err := s.waitReady(); err != nil || !shape.Whole {
+		return s, err
 	}
-	return s, s.waitReady()
+	s.UnmadeNodes = shape.Nodes
+	return s, s.runLoops(tools, ports[3:], shape.Nodes > 0)
 }
 
 // runLoops starts what works on objects, all as the administrator.
@@ -94,8 +85,9 @@ func (s *Server) runLoops(tools string, ports []string, nodes bool) error {
 	if err := s.writeKubeconfig(config); err != nil {
 		return err
 	}
-	unlimited := []string{"--kube-api-qps", "100000", "--kube-api-burst", "100000", "--leader-elect=false", "--bind-address", "127.0.0.1",
-		"--kubeconfig", config, "--authentication-kubeconfig", config, "--authorization-kubeconfig", config}
+	unlimited := []string{
+		"--kube-api-qps", "100000", "--kube-api-burst", "100000", "--leader-elect=false", "--bind-address", "127.0.0.1", "--kubeconfig", config,
+	}
 	if err := s.run("kube-controller-manager", filepath.Join(tools, "kube-controller-manager"), append([]string{
 		"--secure-port", ports[0], "--use-service-account-credentials", "--root-ca-file", s.file("ca.crt"),
 		"--service-account-private-key-file", s.file("sa.key"),
@@ -109,7 +101,7 @@ func (s *Server) runLoops(tools string, ports []string, nodes bool) error {
 		return nil
 	}
 	return s.run("kwok", filepath.Join(tools, "kwok"), "--kubeconfig", config, "--config", filepath.Join(tools, "kwok-stages.yaml"),
-		"--manage-all-nodes", "--node-lease-duration-seconds", "40", "--server-address", "127.0.0.1:"+ports[2])
+		"--manage-all-nodes", "--cidr", "10.64.0.1/10", "--node-lease-duration-seconds", "40", "--server-address", "127.0.0.1:"+ports[2])
 }
 
 func (s *Server) writeKubeconfig(path string) error {

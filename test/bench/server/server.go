@@ -27,7 +27,7 @@ type Shape struct {
 // Side starts servers of one kind.
 type Side struct {
 	Name string
-	// Needs are the files without which it cannot start.
+	// Needs are the files without which even its API server cannot start.
 	Needs []string
 	Start func(Shape) (*Server, error)
 }
