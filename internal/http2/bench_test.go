@@ -23,12 +23,12 @@ func cpu(b *testing.B) time.Duration {
 // BenchmarkAnswers is the price of a request beside the standard library's server, the same client on both
 // sides of the comparison: 16 connections, each with one request at a time.
 func BenchmarkAnswers(b *testing.B) {
-	answer := strings.Repeat("x", 3000)
+	answer := []byte(strings.Repeat("x", 3000))
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", "3000")
-		io.WriteString(w, answer)
+		w.Write(answer)
 	})
 	body := strings.Repeat("y", 1200)
 	for _, method := range []string{"GET", "POST"} {
@@ -67,16 +67,16 @@ func BenchmarkWatches(b *testing.B) {
 	const watches = 200
 	for name, serve := range sides(b, nil) {
 		b.Run(name, func(b *testing.B) {
-			events := make([]chan string, watches)
+			events := make([]chan []byte, watches)
 			for i := range events {
-				events[i] = make(chan string, 100)
+				events[i] = make(chan []byte, 100)
 			}
 			var next, seen atomic.Int64
 			hs := serve()
 			hs.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.(http.Flusher).Flush()
 				for e := range events[next.Add(1)-1] {
-					io.WriteString(w, e)
+					w.Write(e)
 					w.(http.Flusher).Flush()
 				}
 			})
@@ -101,7 +101,7 @@ func BenchmarkWatches(b *testing.B) {
 					}
 				}()
 			}
-			event := strings.Repeat("e", 999) + "\n"
+			event := []byte(strings.Repeat("e", 999) + "\n")
 			before := cpu(b)
 			for b.Loop() {
 				for _, c := range events {

@@ -72,8 +72,11 @@ type conn struct {
 	stalledAt     int       // what writes was when the janitor came by and somebody was writing
 	owed          int       // frames in out that answer to pings, settings and broken streams
 	blocked       map[*stream]struct{}
-	window        int64 // of the connection
-	initialWindow int64 // of new streams
+	flushed       time.Time   // when answers that go on caused a write
+	flushDue      bool        // they will, when flushTimer fires
+	flushTimer    *time.Timer // nil until it was needed
+	window        int64       // of the connection
+	initialWindow int64       // of new streams
 	maxFrame      int
 	enc           *hpack.Encoder
 	block         bytes.Buffer // what enc writes to

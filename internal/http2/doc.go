@@ -10,8 +10,8 @@
 //     is read by the handler as it comes (read.go, body.go).
 //   - A handler appends the frames of its answer to the connection's output itself, under the connection's
 //     mutex. Whoever finds nobody writing becomes the writer, and writes until the output is empty: what other
-//     handlers append meanwhile goes out with the next write. So a hundred watches that have news at once
-//     cost a few writes (write.go).
+//     handlers append meanwhile goes out with the next write. Answers that go on cause a write once in a
+//     millisecond at most, so a hundred watches that have news at once cost one or two (write.go).
 //
 // Invariants:
 //

@@ -162,7 +162,7 @@ func (w *response) sendHeader(end bool) {
 // Flush implements http.Flusher.
 func (w *response) Flush() { _ = w.FlushError() }
 
-// FlushError sends what has been written so far.
+// FlushError sends what has been written so far, at once or within flushEvery.
 func (w *response) FlushError() error {
 	if err := w.release(nil); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (w *response) FlushError() error {
 	if err := w.st.mayWrite(); err != nil {
 		return err
 	}
-	c.flushTogether()
+	c.flushSoon()
 	return nil
 }
 

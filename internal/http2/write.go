@@ -1,8 +1,8 @@
 package http2
 
 import (
-	"runtime"
 	"sync"
+	"time"
 )
 
 const (
@@ -12,6 +12,8 @@ const (
 	keptBuffer = 2 * outputLimit
 	// writerTurns is how many writes a handler does for others before it goes on with its own work.
 	writerTurns = 8
+	// flushEvery is how often, at most, answers that go on cause a write.
+	flushEvery = time.Millisecond
 	// mostOwed bounds the answers to pings, settings and broken streams that the client does not take.
 	mostOwed = 1000
 )
@@ -80,16 +82,31 @@ func (c *conn) flushAside() {
 	go c.goOnWriting()
 }
 
-// flushTogether is flush for those who may have company: whoever is ready to run appends first.
-func (c *conn) flushTogether() {
-	if c.writing || c.out == nil {
+// flushSoon is flush for an answer that goes on. What comes after a pause is written at once, and then nothing
+// for flushEvery, so that the news of many watches, and the next news of one, go out together.
+func (c *conn) flushSoon() {
+	if c.writing || c.out == nil || c.flushDue {
 		return
 	}
-	c.writing = true
-	c.mu.Unlock()
-	runtime.Gosched()
+	now := time.Now()
+	if pause := now.Sub(c.flushed); pause < flushEvery {
+		c.flushDue = true
+		if c.flushTimer == nil {
+			c.flushTimer = time.AfterFunc(flushEvery-pause, c.flushNow)
+		} else {
+			c.flushTimer.Reset(flushEvery - pause)
+		}
+		return
+	}
+	c.flushed = now
+	c.flush()
+}
+
+// flushNow is what flushSoon has put off.
+func (c *conn) flushNow() {
 	c.mu.Lock()
-	c.writing = false
+	defer c.mu.Unlock()
+	c.flushDue, c.flushed = false, time.Now()
 	c.flush()
 }
 
