@@ -3,6 +3,7 @@ package proa
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,13 @@ import (
 
 // The audience of service account tokens, and who issues them.
 const tokenIssuer = "https://kubernetes.default.svc.cluster.local"
+
+// How long a client may take to send a request's headers, and leave a connection unused, as kube-apiserver
+// has it.
+const (
+	readHeaderTimeout = 32 * time.Second
+	idleTimeout       = 90 * time.Second
+)
 
 // drainTimeout is how long requests under way may take once the server is told to stop.
 const drainTimeout = 10 * time.Second
@@ -214,6 +222,10 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 	if err != nil {
 		return err
 	}
+	kubelets, err := p.kubelets()
+	if err != nil {
+		return err
+	}
 	tokens := authn.NewCache(kinds)
 	p.api = apiserver.New(apiserver.Config{
 		Storage: storage,
@@ -224,14 +236,16 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 			},
 			Anonymous: true,
 		},
-		Authorizer: authorizer,
-		Admission:  chain,
-		Tokens:     &authn.TokenRequests{Issuer: issuer, Objects: storage, Audiences: audiences},
-		Verifier:   tokens,
-		Audiences:  audiences,
-		Rules:      authorizer,
-		Version:    KubernetesVersion + "+proa" + Version,
-		Logger:     p.log,
+		Authorizer:   authorizer,
+		Admission:    chain,
+		Tokens:       &authn.TokenRequests{Issuer: issuer, Objects: storage, Audiences: audiences},
+		Verifier:     tokens,
+		Audiences:    audiences,
+		Rules:        authorizer,
+		Kubelets:     apiserver.NewTransport(kubelets, nil),
+		GoawayChance: p.config.GoawayChance,
+		Version:      KubernetesVersion + "+proa" + Version,
+		Logger:       p.log,
 	})
 	p.api.AddCheck("poststarthook/bootstrap-controller", true, func(context.Context) error {
 		select {
@@ -242,6 +256,28 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 		}
 	})
 	return p.serveIssuer(issuer)
+}
+
+// kubelets is how the server shows itself to node agents, and whether it looks at their certificates.
+func (p *plane) kubelets() (*tls.Config, error) {
+	if _, err := p.pki.KubeletClient(); err != nil {
+		return nil, err
+	}
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: p.config.KubeletCertificateAuthority == "",
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return p.pki.KubeletClient() },
+	}
+	if file := p.config.KubeletCertificateAuthority; file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("kubelet certificate authority: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(data) {
+			return nil, fmt.Errorf("kubelet certificate authority: %s holds no PEM certificate", file)
+		}
+	}
+	return c, nil
 }
 
 // serveIssuer lets others verify service account tokens (OIDC discovery).
@@ -291,13 +327,14 @@ func (p *plane) sweep() {
 	}
 }
 
-// run serves until the context ends, then stops in good order.
-func (p *plane) run(ctx context.Context) error {
+// run serves until the context ends, then stops in good order; end is called when nobody needs the plane any
+// more.
+func (p *plane) run(ctx context.Context, end func()) error {
 	server := &http.Server{
 		Handler:           p.api.Handler(),
 		ConnContext:       authn.ConnContext,
-		ReadHeaderTimeout: 30 * time.Second,
-		IdleTimeout:       3 * time.Minute,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    1 << 20,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{
@@ -312,17 +349,23 @@ func (p *plane) run(ctx context.Context) error {
 	failed := make(chan error, 2)
 	go func() { failed <- server.ServeTLS(p.listener, "", "") }()
 	if p.insecure != nil {
-		open := &http.Server{Handler: p.api.Unprotected(), ReadHeaderTimeout: server.ReadHeaderTimeout, ErrorLog: server.ErrorLog}
+		open := &http.Server{
+			Handler: p.api.Unprotected(), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+			MaxHeaderBytes: server.MaxHeaderBytes, ErrorLog: server.ErrorLog,
+		}
 		servers = append(servers, open)
 		go func() { failed <- open.Serve(p.insecure) }()
 	}
-	running, stopParts := context.WithCancel(ctx)
+	running, stopParts := context.WithCancel(context.WithoutCancel(ctx))
+	uninterrupted := context.AfterFunc(ctx, stopParts)
 	var parts sync.WaitGroup
 	err := p.begin(running, &parts)
-	if err == nil {
+	if uninterrupted() && err == nil {
 		close(p.ready)
 		select {
 		case <-ctx.Done():
+			p.api.PrepareDrain()
+			time.Sleep(p.config.ShutdownDelay)
 		case err = <-failed:
 		}
 	}
@@ -334,6 +377,7 @@ func (p *plane) run(ctx context.Context) error {
 	for _, s := range servers {
 		err = errors.Join(err, shutdown(drain, s, p.api))
 	}
+	end()
 	p.sweep()
 	return errors.Join(err, p.store.Close())
 }

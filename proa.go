@@ -75,6 +75,15 @@ type Config struct {
 	// Etcd keeps the objects in an etcd cluster, which several servers can share; the zero value keeps them
 	// in DataDir.
 	Etcd Etcd
+	// KubeletCertificateAuthority is a PEM file of the authority of node agents' certificates; empty believes
+	// any, as kubelets sign their own by default.
+	KubeletCertificateAuthority string
+	// ShutdownDelay is how long the server serves on, and is not ready, once it is told to stop: load
+	// balancers need a while to notice.
+	ShutdownDelay time.Duration
+	// GoawayChance is the chance that an HTTP/2 request makes its client connect anew, so that clients
+	// spread over several servers behind a load balancer; 0 is never, and the most is 0.02.
+	GoawayChance float64
 	// Logger gets what an operator should know; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -84,6 +93,7 @@ const (
 	defaultBindAddress = "127.0.0.1"
 	defaultNodes       = 1
 	adminKubeconfig    = "admin.kubeconfig"
+	maxGoawayChance    = 0.02
 )
 
 // Validate says in a sentence what makes no sense.
@@ -113,6 +123,12 @@ func (c *Config) Validate() error {
 		if _, err := netip.ParsePrefix(c.ServiceClusterIPRange); err != nil {
 			return fmt.Errorf("service cluster IP range %q is not a CIDR such as 10.0.0.0/24", c.ServiceClusterIPRange)
 		}
+	}
+	if c.ShutdownDelay < 0 {
+		return fmt.Errorf("shutdown delay %v is negative", c.ShutdownDelay)
+	}
+	if !(c.GoawayChance >= 0 && c.GoawayChance <= maxGoawayChance) {
+		return fmt.Errorf("goaway chance %v is not between 0 and %v", c.GoawayChance, maxGoawayChance)
 	}
 	if err := c.Etcd.validate(c); err != nil {
 		return err
@@ -169,20 +185,26 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	s := &Server{config: c, stop: stop, done: make(chan struct{})}
+	// What the plane is made of outlives ctx: requests under way still need it.
+	alive, end := context.WithCancel(context.WithoutCancel(ctx))
+	opened := context.AfterFunc(ctx, end)
 	var err error
-	if s.plane, err = openPlane(ctx, c); err != nil {
+	if s.plane, err = openPlane(alive, c); err != nil {
 		stop()
+		end()
 		return nil, err
 	}
+	opened()
 	s.address = s.plane.address
 	if s.admin, err = s.plane.adminConfig(s.URL()); err != nil {
 		stop()
+		end()
 		s.plane.abandon()
 		return nil, err
 	}
 	go func() {
 		defer close(s.done)
-		s.err = s.plane.run(ctx)
+		s.err = s.plane.run(ctx, end)
 	}()
 	if err := s.plane.waitReady(ctx, s.done); err != nil {
 		s.Stop()

@@ -54,6 +54,9 @@ func (f *serverFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ServiceClusterIPRange, "service-cluster-ip-range", "10.0.0.0/24", "CIDR that Services get their addresses from")
 	flags.StringVar(&f.Durability, "durability", "sync", "when a write is acknowledged: sync (it is on disk), batch (it will be within 100ms), memory (it never is)")
 	flags.DurationVar(&f.WatchHistory, "watch-history", 10*time.Minute, "for how long a watch can resume where it was, across restarts too")
+	flags.StringVar(&f.KubeletCertificateAuthority, "kubelet-certificate-authority", "", "PEM file of the authority of kubelets' certificates; without, any certificate of theirs is believed")
+	flags.DurationVar(&f.ShutdownDelay, "shutdown-delay-duration", 0, "how long to serve on, with /readyz failing, once told to stop")
+	flags.Float64Var(&f.GoawayChance, "goaway-chance", 0, "chance, from 0 to 0.02, that an HTTP/2 request makes its client connect anew, to spread clients over servers")
 	f.addEtcd(flags)
 	flags.IntVarP(&f.verbosity, "v", "v", 0, "what to log: 0 warnings, 1 events of the server, 3 one line a request, 4 everything")
 }

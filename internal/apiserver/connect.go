@@ -2,144 +2,175 @@ package apiserver
 
 import (
 	"context"
-	"fmt"
-	"net"
+	"errors"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/proxy"
 
 	"github.com/proa-dev/proa/internal/access"
 	"github.com/proa-dev/proa/internal/access/admission"
+	"github.com/proa-dev/proa/internal/apiserver/streams"
 )
 
-// connect passes a request on to the node agent of the node that a pod runs on.
+// connect joins a client with something behind the API server: a container's streams or log, by way of its
+// node's agent, or whatever a pod, a service or a node serves.
 func (s *Server) connect(w http.ResponseWriter, r *http.Request, c *call) error {
-	ctx := r.Context()
-	node, target, err := s.connectTarget(ctx, c, r.URL.Query())
+	q := r.URL.Query()
+	if c.subresource == "log" {
+		return s.serveLog(w, r, c, q)
+	}
+	if len(q["dryRun"]) > 0 {
+		return badRequest("dryRun is not supported")
+	}
+	options, err := streamOptions(c.subresource, q)
 	if err != nil {
 		return err
 	}
-	if err := s.admit(ctx, c.admission(admission.Connect, nil, nil)); err != nil {
+	if err := s.admit(r.Context(), c.admission(admission.Connect, nil, nil)); err != nil {
 		return err
 	}
-	host, err := s.kubeletAddress(ctx, node)
+	if c.subresource == "proxy" {
+		return s.proxy(w, r, c)
+	}
+	return s.serveStream(w, r, c, q.Get("container"), options)
+}
+
+// serveStream passes exec, attach and portforward on to the node's agent. What comes after the upgrade is
+// between the client and the agent, unless the client speaks a protocol that the agent does not.
+func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, c *call, container string, options url.Values) error {
+	if err := s.authorizeStream(r.Context(), c); err != nil {
+		return err
+	}
+	pod, err := s.pod(r.Context(), c)
 	if err != nil {
 		return err
 	}
-	if s.kubelets == nil {
-		return serverStatus(http.StatusServiceUnavailable, "ServiceUnavailable", "this server has no credentials for node agents")
+	location := path.Join("/portForward", pod.Namespace, pod.Name)
+	if c.subresource != "portforward" {
+		if container, err = chooseContainer(pod, container); err != nil {
+			return err
+		}
+		location = path.Join("/", c.subresource, pod.Namespace, pod.Name, container)
 	}
-	target.Scheme, target.Host = "https", host
-	proxy := &httputil.ReverseProxy{
-		Transport:     s.kubelets,
-		FlushInterval: -1,
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL = target
-			p.Out.Host = host
-			p.Out.Header.Del("Authorization")
-		},
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			s.writeError(w, r, serverStatus(http.StatusBadGateway, "ServiceUnavailable", fmt.Sprintf("node agent of %s: %v", node, err)))
-		},
+	if pod.Spec.NodeName == "" {
+		return badRequest("pod %s does not have a host assigned", pod.Name)
 	}
-	proxy.ServeHTTP(w, r)
+	agent, err := s.agentOf(r.Context(), pod)
+	if err != nil {
+		return err
+	}
+	target := &url.URL{Scheme: "https", Host: agent.host, Path: location, RawQuery: options.Encode()}
+	respond := responder{s, w, r}
+	pass := proxy.NewUpgradeAwareHandler(target, agent.transport, false, true, respond)
+	streams.Handler(c.subresource, pass, target, agent.transport, options, agent.speaksWebsockets()).ServeHTTP(w, unnamed(r))
 	return nil
 }
 
-// connectTarget says which node a request goes to, and what it asks of the agent there.
-func (s *Server) connectTarget(ctx context.Context, c *call, q url.Values) (node string, target *url.URL, err error) {
-	if c.typ.Name == "nodes" {
-		return c.name, &url.URL{Path: "/" + c.rest, RawQuery: q.Encode()}, nil
+// streamOptions are the options of a subresource as a node's agent wants them.
+func streamOptions(subresource string, q url.Values) (url.Values, error) {
+	options := url.Values{}
+	switch subresource {
+	case "exec", "attach":
+		for name, agents := range map[string]string{"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"} {
+			if q.Has(name) && parseBool(q.Get(name)) {
+				options.Set(agents, "1")
+			}
+		}
+		if subresource == "exec" && len(q["command"]) > 0 {
+			options["command"] = q["command"]
+		}
+	case "portforward":
+		for _, text := range q["ports"] {
+			if _, err := strconv.ParseInt(text, 10, 32); err != nil {
+				return nil, apierrors.NewBadRequest(err.Error())
+			}
+		}
+		if ports := q["ports"]; len(ports) > 0 {
+			options.Set("port", strings.Join(ports, ","))
+		}
 	}
-	pod, err := access.Get[corev1.Pod](ctx, s, schema.GroupResource{Resource: "pods"}, c.namespace, c.name)
-	if err != nil {
-		return "", nil, err
-	}
-	if c.typ.Name != "pods" || c.subresource == "proxy" {
-		return "", nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
-	}
-	container, err := chooseContainer(pod, c.subresource, q.Get("container"))
-	if err != nil {
-		return "", nil, err
-	}
-	if pod.Spec.NodeName == "" {
-		return "", nil, badRequest("pod %s does not have a host assigned", pod.Name)
-	}
-	q.Del("container")
-	return pod.Spec.NodeName, &url.URL{Path: agentPath(pod, c.subresource, container), RawQuery: q.Encode()}, nil
+	return options, nil
 }
 
-// agentPath is where a node agent serves what the subresource asks for.
-func agentPath(pod *corev1.Pod, subresource, container string) string {
-	switch subresource {
-	case "log":
-		return path.Join("/containerLogs", pod.Namespace, pod.Name, container)
-	case "portforward":
-		return path.Join("/portForward", pod.Namespace, pod.Name)
-	default:
-		return path.Join("/", subresource, pod.Namespace, pod.Name, container)
+// authorizeStream makes sure that who opens a stream may create one: browsers can open websockets by GET
+// only, and that must not make reading a pod enough to get into it.
+func (s *Server) authorizeStream(ctx context.Context, c *call) error {
+	if c.verb == "create" {
+		return nil
 	}
+	st := stateOf(ctx)
+	decision, reason, err := s.authz.Authorize(ctx, &access.Attributes{
+		User: st.user, Verb: "create", IsResource: true, Path: st.info.path, Group: st.info.group, Version: st.info.version,
+		Resource: st.info.resource, Subresource: c.subresource, Namespace: c.namespace, Name: c.name,
+	})
+	switch {
+	case decision == access.Allow:
+		return nil
+	case err != nil:
+		return err
+	default:
+		return apierrors.NewForbidden(c.groupResource(), c.name, errors.New(reason))
+	}
+}
+
+// pod is the one that the call is about.
+func (s *Server) pod(ctx context.Context, c *call) (*corev1.Pod, error) {
+	return access.Get[corev1.Pod](ctx, s, schema.GroupResource{Resource: "pods"}, c.namespace, c.name)
 }
 
 // chooseContainer finds the container that is meant: the only one, unless there is a name.
-func chooseContainer(pod *corev1.Pod, subresource, name string) (string, error) {
-	if subresource == "portforward" {
-		return "", nil
+func chooseContainer(pod *corev1.Pod, name string) (string, error) {
+	var names []string
+	for _, c := range pod.Spec.InitContainers {
+		names = append(names, c.Name)
 	}
-	var names, others []string
 	for _, c := range pod.Spec.Containers {
 		names = append(names, c.Name)
 	}
-	for _, c := range pod.Spec.InitContainers {
-		others = append(others, c.Name)
-	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		others = append(others, c.Name)
+		names = append(names, c.Name)
 	}
-	if name == "" {
-		if preferred := pod.Annotations["kubectl.kubernetes.io/default-container"]; preferred != "" {
-			name = preferred
-		} else if len(names) == 1 {
-			return names[0], nil
-		} else {
-			text := fmt.Sprintf("a container name must be specified for pod %s, choose one of: [%s]", pod.Name, strings.Join(names, " "))
-			if len(others) > 0 {
-				text += fmt.Sprintf(" or one of the init containers: [%s]", strings.Join(others, " "))
-			}
-			return "", badRequest("%s", text)
-		}
+	switch {
+	case name != "" && !slices.Contains(names, name):
+		return "", badRequest("container %s is not valid for pod %s", name, pod.Name)
+	case name != "":
+		return name, nil
+	case len(pod.Spec.Containers) == 1:
+		return pod.Spec.Containers[0].Name, nil
+	default:
+		return "", badRequest("a container name must be specified for pod %s, choose one of: %v", pod.Name, names)
 	}
-	for _, n := range append(names, others...) {
-		if n == name {
-			return name, nil
-		}
-	}
-	return "", badRequest("container %s is not valid for pod %s", name, pod.Name)
 }
 
-// kubeletAddress is where a node's agent listens.
-func (s *Server) kubeletAddress(ctx context.Context, name string) (string, error) {
-	node, err := access.Get[corev1.Node](ctx, s, schema.GroupResource{Resource: "nodes"}, "", name)
-	if err != nil {
-		return "", err
-	}
-	port := node.Status.DaemonEndpoints.KubeletEndpoint.Port
-	if port == 0 {
-		return "", badRequest("node %q is simulated: pods run there in name only, so there is no container to reach and no log to read", name)
-	}
-	for _, kind := range []corev1.NodeAddressType{corev1.NodeInternalIP, corev1.NodeExternalIP, corev1.NodeHostName} {
-		for _, a := range node.Status.Addresses {
-			if a.Type == kind {
-				return net.JoinHostPort(a.Address, strconv.Itoa(int(port))), nil
-			}
+// unnamed is the request without what tells who sent it.
+func unnamed(r *http.Request) *http.Request {
+	out := r.Clone(r.Context())
+	for name := range out.Header {
+		if name == "Authorization" || strings.HasPrefix(name, "Impersonate-") {
+			out.Header.Del(name)
 		}
 	}
-	return "", badRequest("node %q has no address", name)
+	return out
+}
+
+// responder answers with a Status when a proxy fails before it has answered.
+type responder struct {
+	server *Server
+	w      http.ResponseWriter
+	r      *http.Request
+}
+
+var _ proxy.ErrorResponder = responder{}
+
+func (p responder) Error(_ http.ResponseWriter, _ *http.Request, err error) {
+	p.server.log.Debug("a proxied request failed", "path", p.r.URL.Path, "err", err)
+	p.server.writeError(p.w, p.r, err)
 }

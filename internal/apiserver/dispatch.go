@@ -57,7 +57,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	if !c.routed() {
 		return nil, noSuchPath()
 	}
-	if r.Method == http.MethodHead || !c.allows(c.verb) {
+	if !c.allowsMethod(r.Method) {
 		return nil, noSuchMethod()
 	}
 	if c.name != "" {
@@ -105,6 +105,17 @@ func (r *resource) action(name string) *registry.Action {
 func (c *call) view() *registry.TypeView { return c.res.view(c.subresource) }
 
 func (c *call) action() *registry.Action { return c.res.action(c.subresource) }
+
+// allowsMethod tells whether the path has the method. Proxies take all that HTTP knows of.
+func (c *call) allowsMethod(method string) bool {
+	if c.proxies() && (method == http.MethodHead || method == http.MethodOptions) {
+		return true
+	}
+	return method != http.MethodHead && c.allows(c.verb)
+}
+
+// proxies tells whether the call is for what a pod, a service or a node serves.
+func (c *call) proxies() bool { return c.subresource == "proxy" }
 
 var subresourceVerbs = []string{"get", "patch", "update"}
 
@@ -164,8 +175,12 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, c *call) error
 	// Room for what is announced, within reason: an announcement costs its sender nothing.
 	buf := bodies.Get().(*bytes.Buffer)
 	buf.Grow(int(min(max(r.ContentLength, 0), maxBodyKept)) + bytes.MinRead)
+	stop := guardReads(r.Context(), w)
 	_, err = buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.maxBody))
 	c.body.data, c.body.room = buf.Bytes(), buf
+	if !stop() && err != nil {
+		return r.Context().Err()
+	}
 	return err
 }
 
@@ -198,12 +213,12 @@ func (c *call) patchMedia() []string {
 // carryOut does what the call says and sends the answer.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, c *call) error {
 	switch {
+	case c.action() != nil && c.action().Stream:
+		return s.connect(w, r, c)
 	case c.verb == "watch":
 		return s.serveWatch(w, r, c)
 	case c.verb == "list":
 		return s.serveList(w, r, c)
-	case c.action() != nil && c.action().Stream:
-		return s.connect(w, r, c)
 	}
 	transforms := objectTransforms
 	if c.verb == "deletecollection" {

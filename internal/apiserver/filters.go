@@ -1,9 +1,12 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -65,10 +68,11 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 	id := audit.ID(r)
 	audit.Echo(h, id)
 	h.Set("Cache-Control", "no-cache, private")
-	rec := &recorder{ResponseWriter: w}
+	if s.goaway > 0 && r.ProtoMajor == 2 && rand.Float64() < s.goaway {
+		h.Set("Connection", "close") // in HTTP/2, GOAWAY
+	}
 	begin := time.Now()
-	s.active.Add(1)
-	defer s.active.Done()
+	rec := &recorder{ResponseWriter: w}
 	counts := s.metrics.begin(st)
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -80,6 +84,15 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 		s.metrics.end(counts, st, rec, took)
 		s.logRequest(r, st, rec, id, took)
 	}()
+	if !s.admitted(r) {
+		s.refused(rec, r)
+		return
+	}
+	rec.inside = s.active
+	if !longRunning(st.info) {
+		rec.bounded = ctx
+	}
+	defer rec.end()
 	if derr != nil {
 		s.writeError(rec, r, derr)
 		return
@@ -255,6 +268,27 @@ type recorder struct {
 	http.ResponseWriter
 	code  int // 0 until the answer begins
 	bytes int64
+	// inside is what the request is counted in; nil if it is not, or no longer.
+	inside *gate
+	// bounded ends when the answer must have been written; nil if there is no such time.
+	bounded context.Context
+	// guard ends the watch over slow writes; nil if there is none yet.
+	guard func() bool
+}
+
+// leave makes the request count no longer as one under way.
+func (w *recorder) leave() {
+	if w.inside != nil {
+		w.inside.leave()
+		w.inside = nil
+	}
+}
+
+func (w *recorder) end() {
+	if w.guard != nil {
+		w.guard()
+	}
+	w.leave()
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -268,9 +302,22 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.code == 0 {
 		w.code = http.StatusOK
 	}
+	if w.guard == nil && w.bounded != nil && w.bytes+int64(len(b)) > unguarded {
+		w.guard = guardWrites(w.bounded, w.ResponseWriter)
+	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// Hijack implements http.Hijacker, for HTTP/1.1 alone. The request no longer holds up the server's end.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.code = http.StatusSwitchingProtocols
+		w.leave()
+	}
+	return conn, buf, err
 }
 
 // Unwrap lets http.ResponseController reach what is below.

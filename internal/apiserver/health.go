@@ -37,7 +37,7 @@ func (s *Server) addHealth() {
 	})
 	s.AddCheck("informer-sync", true, s.cache.Ready)
 	s.AddCheck("shutdown", true, func(context.Context) error {
-		if s.draining.Err() != nil {
+		if s.unready.Load() {
 			return errors.New("process is shutting down")
 		}
 		return nil

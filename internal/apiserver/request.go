@@ -102,6 +102,8 @@ func (i *requestInfo) parseVerb(r *http.Request) {
 		case i.name == "":
 			i.verb = "list"
 		}
+	default:
+		i.verb = ""
 	}
 }
 

@@ -3,10 +3,10 @@ package apiserver
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +31,10 @@ type Config struct {
 	Audiences []string
 	// Rules lists what a user may do, for SelfSubjectRulesReview.
 	Rules access.RuleLister
-	// Kubelets reaches node agents, with the server's credentials; nil if it has none.
-	Kubelets http.RoundTripper
+	// Kubelets reaches node agents, with the server's credentials; nil if it has none. Pods reaches what pods
+	// and nodes serve; nil is NewTransport's, which believes any certificate. Upgrades use the dialer and
+	// the TLS configuration of either, so it must be an *http.Transport or wrap one.
+	Kubelets, Pods http.RoundTripper
 	// Version that /version and User-Agents tell: "v1.36.3+proa0.1".
 	Version string
 	Logger  *slog.Logger
@@ -45,6 +47,8 @@ type Config struct {
 	// MaxInFlight and MaxMutatingInFlight bound how many requests that read, and that write, are under
 	// way at a time, watches and the like excepted; 0 is the default, a negative number no bound.
 	MaxInFlight, MaxMutatingInFlight int
+	// GoawayChance is the chance, 0 to 1, that an HTTP/2 request makes its client connect anew.
+	GoawayChance float64
 }
 
 // Defaults of Config.
@@ -65,12 +69,16 @@ type Server struct {
 	verifier  authn.Tokens
 	audiences []string
 	rules     access.RuleLister
-	kubelets  http.RoundTripper
-	version   string
-	log       *slog.Logger
-	clock     clock.PassiveClock
-	timeout   time.Duration
-	maxBody   int64
+
+	kubelets, kubeletsUnverified, pods http.RoundTripper
+
+	version string
+	log     *slog.Logger
+	clock   clock.PassiveClock
+	timeout time.Duration
+	maxBody int64
+
+	goaway float64
 
 	reading, mutating limit
 
@@ -85,7 +93,9 @@ type Server struct {
 	checks []healthCheck
 
 	// active counts the requests under way.
-	active sync.WaitGroup
+	active *gate
+	// unready makes /readyz fail.
+	unready atomic.Bool
 	// draining ends when the server begins to stop: watches end with it.
 	draining context.Context
 	drain    context.CancelFunc
@@ -96,11 +106,16 @@ func New(c Config) *Server {
 	s := &Server{
 		Storage: c.Storage, authn: c.Authenticator, authz: c.Authorizer, admission: c.Admission, tokens: c.Tokens,
 		verifier: c.Verifier, audiences: c.Audiences, rules: c.Rules, kubelets: c.Kubelets,
+		kubeletsUnverified: unverified(c.Kubelets), pods: c.Pods, goaway: c.GoawayChance,
 		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody,
-		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{},
+		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{}, active: newGate(),
 	}
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
+	}
+	if s.pods == nil {
+		// Pods are asked by address, which no certificate names.
+		s.pods = NewTransport(&tls.Config{InsecureSkipVerify: true}, nil)
 	}
 	s.reading.most = int64(cmp.Or(c.MaxInFlight, DefaultMaxInFlight))
 	s.mutating.most = int64(cmp.Or(c.MaxMutatingInFlight, DefaultMaxMutatingInFlight))
@@ -126,24 +141,6 @@ func (s *Server) HandleStatic(path, media string, data []byte) {
 			s.log.Debug("write a document", "path", path, "err", err)
 		}
 	}))
-}
-
-// Drain ends all watches in good order and makes /readyz fail, so that clients go elsewhere.
-func (s *Server) Drain() { s.drain() }
-
-// WaitIdle waits, once the server drains, until no request is under way.
-func (s *Server) WaitIdle(ctx context.Context) error {
-	idle := make(chan struct{})
-	go func() {
-		s.active.Wait()
-		close(idle)
-	}()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // serve finds who answers the request. It runs inside the filters.

@@ -165,19 +165,13 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) err
 	if err != nil {
 		return err
 	}
-	// The watch begins before its headers go out: what happens once a client has these is in it.
-	wr, werr := s.openWatch(r.Context(), c, sel)
-	if werr == nil {
-		defer wr.close()
+	open := func(ctx context.Context) (*watcher, error) { return s.openWatch(ctx, c, sel) }
+	out := &watchStream{call: c, format: f, policy: policy}
+	if isWebSocket(r) {
+		s.watchSocket(w, r, out, open)
+		return nil
 	}
-	out, err := newWatchStream(w, c, f, policy)
-	switch {
-	case err != nil:
-		return err
-	case werr != nil:
-		return out.fail(werr)
-	}
-	return out.run(wr)
+	return out.stream(w, r, open)
 }
 
 // watchStream frames events for one client.
@@ -187,22 +181,46 @@ type watchStream struct {
 	policy metav1.IncludeObjectPolicy
 	out    *bufio.Writer
 	flush  func() error
+	// message ends an event; nil if events need no end of their own.
+	message func() error
 	// tableSent tells that a table's header has been sent: only the first event has it.
 	tableSent bool
 }
 
-func newWatchStream(w http.ResponseWriter, c *call, f format, policy metav1.IncludeObjectPolicy) (*watchStream, error) {
-	media := f.media
-	if media == mediaProtobuf {
-		media += ";stream=watch"
+func (st *watchStream) media() string {
+	if st.format.media == mediaProtobuf {
+		return mediaProtobuf + ";stream=watch"
 	}
-	w.Header().Set("Content-Type", media)
-	w.Header().Set("Transfer-Encoding", "chunked")
-	w.WriteHeader(http.StatusOK)
+	return st.format.media
+}
+
+// stream sends the watch as the body of an answer.
+func (st *watchStream) stream(w http.ResponseWriter, r *http.Request, open func(context.Context) (*watcher, error)) error {
 	rc := http.NewResponseController(w)
-	st := &watchStream{call: c, format: f, policy: policy, out: bufio.NewWriterSize(w, 4<<10), flush: rc.Flush}
-	// The headers go out at once: a client must know that its watch has begun.
-	return st, rc.Flush()
+	st.out, st.flush = bufio.NewWriterSize(w, 4<<10), rc.Flush
+	return st.watch(r.Context(), func(ctx context.Context) (*watcher, error) {
+		// The watch begins before its headers go out: what happens once a client has these is in it.
+		wr, err := open(ctx)
+		w.Header().Set("Content-Type", st.media())
+		w.Header().Set("Transfer-Encoding", "chunked")
+		w.WriteHeader(http.StatusOK)
+		// The headers go out at once: a client must know that its watch has begun.
+		if ferr := rc.Flush(); ferr != nil && err == nil {
+			wr.close()
+			return nil, ferr
+		}
+		return wr, err
+	})
+}
+
+// watch opens a watch and sends it to its end.
+func (st *watchStream) watch(ctx context.Context, open func(context.Context) (*watcher, error)) error {
+	wr, err := open(ctx)
+	if err != nil {
+		return st.fail(err)
+	}
+	defer wr.close()
+	return st.run(wr)
 }
 
 // run pulls events until the watch ends. Each batch is written with one flush.
@@ -321,8 +339,10 @@ func (st *watchStream) jsonFrame(kind watch.EventType, head string, data []byte)
 	}
 	st.out.Write(data)
 	// The first error sticks, so looking at the last is enough.
-	_, err := st.out.WriteString("}\n")
-	return err
+	if _, err := st.out.WriteString("}\n"); err != nil || st.message == nil {
+		return err
+	}
+	return st.message()
 }
 
 // protobufFrame writes a length and a WatchEvent{1: type, 2: RawExtension{1: raw}}.
@@ -331,6 +351,12 @@ func (st *watchStream) protobufFrame(kind watch.EventType, data []byte) error {
 	msg, err := e.Marshal()
 	if err != nil {
 		return err
+	}
+	if st.message != nil {
+		if _, err := st.out.Write(msg); err != nil {
+			return err
+		}
+		return st.message()
 	}
 	var size [4]byte
 	binary.BigEndian.PutUint32(size[:], uint32(len(msg)))

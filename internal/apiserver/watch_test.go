@@ -331,7 +331,6 @@ func TestDrainEndsWatches(t *testing.T) {
 	if r := w.do("GET", "/livez", ""); r.code != http.StatusOK {
 		t.Errorf("/livez: %d", r.code)
 	}
-	w.must("GET", configMaps+"/a", "")
 }
 
 // Clients that vanish leave nothing behind: no goroutine, and no watcher in the cache.

@@ -104,6 +104,11 @@ func (p *PKI) Scheduler() (*tls.Certificate, error) {
 	return p.Client("scheduler", "system:kube-scheduler")
 }
 
+// KubeletClient is the certificate that the API server shows to node agents.
+func (p *PKI) KubeletClient() (*tls.Certificate, error) {
+	return p.Client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters")
+}
+
 // Node is the certificate of a node's agent.
 func (p *PKI) Node(name string) (*tls.Certificate, error) {
 	return p.Client("node-"+name, "system:node:"+name, "system:nodes")
