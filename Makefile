@@ -31,7 +31,7 @@ up: build ## start a control plane in the background (PORT=6443 DATA=dir FLAGS='
 down: ## stop the one that `make up` started
 	@scripts/down $(DATA)
 
-test: check unit race e2e twin etcd ## everything that must pass
+test: check unit race e2e twin etcd clients ## everything that must pass
 
 check: ## formatting, vet and the rules of the house
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w these:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

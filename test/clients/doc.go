@@ -2,5 +2,5 @@
 // two versions of Helm, the JavaScript client, an old kubectl, and curl. Each has a folder or a script; what
 // they expect is what they find in any other cluster, so nothing here knows Proa's insides.
 //
-// `make clients` fetches and builds what is needed (./fetch) and runs them all.
+// `make clients`, which is part of `make test`, fetches and builds what is needed (./fetch) and runs them all.
 package clients
