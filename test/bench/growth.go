@@ -30,15 +30,15 @@ type growth struct {
 	most   int // of anything
 }
 
-// study measures one thing on all sides, in turn. What a side does not get to is missing in its curve, and the
-// log says why.
+// study measures one thing on all sides, in turn. What a side does not get to is missing in its curves, and a
+// table says why.
 func (g *growth) study(t study) {
 	for _, g.side = range g.sides {
 		if g.side.Name == report.Kine {
 			continue
 		}
 		if err := t.run(g); err != nil {
-			fmt.Fprintf(os.Stderr, "growth, %s, %s: ended: %v\n", t.name, g.side.Name, err)
+			g.row("what ended early", t.name, "", 0, err)
 		}
 	}
 }

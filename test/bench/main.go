@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func main() {
 	flag.StringVar(&o.tools, "tools", "../../.tools", "directory of the peers' binaries")
 	flag.StringVar(&o.only, "sides", "peer,Proa,kine", "sides to measure")
 	flag.StringVar(&o.out, "out", "", "save all figures as FILE.json and the picture as FILE.svg")
-	flag.StringVar(&o.doc, "doc", "", "document in which to put the table")
+	flag.StringVar(&o.doc, "doc", "", "document in which to put the tables, with the picture of -out")
 	flag.BoolVar(&o.again, "again", false, "measure nothing: show again what FILE.json of -out has")
 	flag.BoolVar(&o.growth, "growth", false, "measure how cost grows instead: -rows chooses among objects, watchers, namespaces and nodes")
 	flag.IntVar(&o.most, "most", 1_000_000, "the most of anything that -growth goes to")
@@ -49,22 +50,25 @@ func (o options) run() error {
 	if err != nil {
 		return err
 	}
-	var tables bytes.Buffer
-	r.Tables(&tables)
-	os.Stdout.Write(tables.Bytes())
 	place, draw := "figures", r.DrawRatios
 	if o.growth {
 		place, draw = "growth", r.DrawCurves
 	}
-	if o.doc != "" {
-		if err := report.Insert(o.doc, place, tables.String()); err != nil {
-			return err
-		}
-	}
+	var tables bytes.Buffer
+	r.Tables(&tables)
+	os.Stdout.Write(tables.Bytes())
 	if o.out == "" {
 		return nil
 	}
-	return draw(o.out + ".svg")
+	if err := draw(o.out + ".svg"); err != nil || o.doc == "" {
+		return err
+	}
+	picture, err := filepath.Rel(filepath.Dir(o.doc), o.out+".svg")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(&tables, "\n![%s](%s)\n", place, picture)
+	return report.Insert(o.doc, place, tables.String())
 }
 
 // figures measures, or reads what was measured.
