@@ -55,21 +55,6 @@ func (b body) Close() error {
 	return nil
 }
 
-// Whole returns the body if all of it is here and nothing has been read; it is then the caller's.
-func (b body) Whole() ([]byte, bool) {
-	st := b.st
-	c := st.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if st.bodyErr != io.EOF || int64(len(st.unread)) != st.received {
-		return nil, false
-	}
-	data := st.unread
-	st.unread = nil
-	c.take(st, len(data))
-	return data, true
-}
-
 // continueBody tells a client that waits for it to send the body. Caller holds mu.
 func (st *stream) continueBody() {
 	if !st.w.expectsContinue || st.w.sent || st.err != nil {
@@ -142,8 +127,11 @@ func (d *deadline) set(st *stream, at time.Time) {
 		d.timer.Stop()
 		d.timer = nil
 	}
-	d.passed = false
-	if at.IsZero() {
+	d.passed = !at.IsZero() && !time.Now().Before(at)
+	if d.passed {
+		st.cond.Broadcast()
+	}
+	if d.passed || at.IsZero() {
 		return
 	}
 	c := st.c

@@ -125,14 +125,14 @@ func say(t *testing.T, nc net.Conn, frames func(fr *xhttp2.Framer)) {
 	var b bytes.Buffer
 	frames(xhttp2.NewFramer(&b, nil))
 	if _, err := nc.Write(b.Bytes()); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 }
 
 func hello(t *testing.T, nc net.Conn) {
 	t.Helper()
 	if _, err := io.WriteString(nc, preface); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	say(t, nc, func(fr *xhttp2.Framer) { fr.WriteSettings() })
 }
