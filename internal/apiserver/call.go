@@ -109,8 +109,10 @@ func (c *call) settleOptions(userAgent string) error {
 		}
 		c.settle(c.update.DryRun, c.update.FieldManager, c.update.FieldValidation, userAgent)
 	case "patch":
-		if errs := validation.ValidatePatchOptions(&c.patch, c.patchType); len(errs) > 0 {
-			return invalidOptions("PatchOptions", errs)
+		if o := &c.patch; len(o.DryRun) > 0 || o.FieldManager != "" || o.FieldValidation != "" || o.Force != nil || c.patchType == applyPatch {
+			if errs := validation.ValidatePatchOptions(o, c.patchType); len(errs) > 0 {
+				return invalidOptions("PatchOptions", errs)
+			}
 		}
 		c.settle(c.patch.DryRun, c.patch.FieldManager, c.patch.FieldValidation, userAgent)
 	case "list", "watch", "deletecollection":

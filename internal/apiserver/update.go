@@ -209,11 +209,11 @@ func (s *Server) commitChange(ctx context.Context, c *call, o registry.Object, t
 	if err != nil {
 		return false, err
 	}
-	same, err := withRevision(value, t.revision)
+	same, err := c.sameButRevision(value, t)
 	if err != nil {
 		return false, err
 	}
-	if bytes.Equal(same, t.value) {
+	if same {
 		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
 		return false, nil
 	}
@@ -221,6 +221,15 @@ func (s *Server) commitChange(ctx context.Context, c *call, o registry.Object, t
 		return false, err
 	}
 	return true, nil
+}
+
+// sameButRevision tells whether a value, which has no revision, is what is stored.
+func (c *call) sameButRevision(value []byte, t target) (bool, error) {
+	if encoding.IsProtobuf(value) {
+		return encoding.SameButRevision(value, t.value)
+	}
+	with, err := withRevision(value, t.revision)
+	return bytes.Equal(with, t.value), err
 }
 
 // checkPreconditions compares what the new object says of the old one.

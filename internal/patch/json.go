@@ -2,6 +2,7 @@ package patch
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/proa-dev/proa/internal/registry"
@@ -60,6 +61,10 @@ func (r *result) jsonPatch(original registry.Object, patch []byte) error {
 }
 
 func (r *result) mergePatch(original registry.Object, patch []byte) (err error) {
+	if object := original.DeepCopyObject().(registry.Object); encoding.Merge(patch, object) {
+		reflect.ValueOf(r.into).Elem().Set(reflect.ValueOf(object).Elem())
+		return nil
+	}
 	if !r.ignores() {
 		if r.strict, err = kjson.UnmarshalStrict(patch, &map[string]any{}); err != nil {
 			return errors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))

@@ -70,6 +70,10 @@ func AppendJSON(b []byte, o runtime.Object) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
+// Merge applies a JSON merge patch to an object that nobody shares, if that can be done without its JSON and
+// without any complaint; otherwise the object is spoilt.
+func Merge(patch []byte, o runtime.Object) bool { return typedjson.Merge(patch, o) }
+
 // Protobuf encodes an object in its envelope, which names gvk.
 func Protobuf(o runtime.Object, gvk schema.GroupVersionKind) ([]byte, error) {
 	m, ok := o.(message)
@@ -155,7 +159,7 @@ func sniff(data []byte) (gvk schema.GroupVersionKind, raw []byte, err error) {
 		if err != nil {
 			return gvk, nil, err
 		}
-		return schema.FromAPIVersionAndKind(env.apiVersion, env.kind), env.raw, nil
+		return schema.FromAPIVersionAndKind(string(env.apiVersion), string(env.kind)), env.raw, nil
 	}
 	var head struct {
 		APIVersion string `json:"apiVersion"`
@@ -199,7 +203,7 @@ func DecodeProtobuf(data []byte, into runtime.Object) (schema.GroupVersionKind, 
 	if !ok {
 		return schema.GroupVersionKind{}, fmt.Errorf("%T has no protobuf form", into)
 	}
-	return schema.FromAPIVersionAndKind(env.apiVersion, env.kind), m.Unmarshal(env.raw)
+	return schema.FromAPIVersionAndKind(string(env.apiVersion), string(env.kind)), m.Unmarshal(env.raw)
 }
 
 // YAMLToJSON converts a YAML document; strict names duplicate keys.

@@ -78,6 +78,41 @@ func TestWithRevisionChangesNothingElse(t *testing.T) {
 	}
 }
 
+func TestSameButRevision(t *testing.T) {
+	typ := core.ConfigMaps.Erase()
+	stored, err := encoding.Stored(typ, sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []struct {
+		what string
+		to   func(*corev1.ConfigMap)
+		same bool
+	}{
+		{"nothing", func(*corev1.ConfigMap) {}, true},
+		{"the revision", func(m *corev1.ConfigMap) { m.ResourceVersion = "1234567890" }, true},
+		{"what stands before it", func(m *corev1.ConfigMap) { m.Name = "sEttings" }, false},
+		{"what stands after it", func(m *corev1.ConfigMap) { m.Generation++ }, false},
+		{"the rest", func(m *corev1.ConfigMap) { m.Data["k"] = "w" }, false},
+		{"the size", func(m *corev1.ConfigMap) { m.Data["l"] = string(make([]byte, 100)) }, false},
+	} {
+		o := sample()
+		change.to(o)
+		other, err := encoding.Stored(typ, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pair := range [][2][]byte{{stored, other}, {other, stored}} {
+			if same, err := encoding.SameButRevision(pair[0], pair[1]); err != nil || same != change.same {
+				t.Errorf("%s: %t, %v", change.what, same, err)
+			}
+		}
+	}
+	if _, err := encoding.SameButRevision(stored, append([]byte("k8s\x00\xff"), stored[5:]...)); err == nil {
+		t.Error("damage is not told of")
+	}
+}
+
 func FuzzWithRevision(f *testing.F) {
 	stored, _ := encoding.Stored(core.ConfigMaps.Erase(), sample())
 	f.Add(stored)

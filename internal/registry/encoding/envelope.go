@@ -1,6 +1,7 @@
 package encoding
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ var envelopeTail = []byte{3<<3 | 2, 0, 4<<3 | 2, 0}
 var errEnvelope = errors.New("malformed protobuf envelope")
 
 type envelope struct {
-	apiVersion, kind string
+	apiVersion, kind []byte
 	raw              []byte
 	head             []byte // magic and TypeMeta, as they are
 }
@@ -71,9 +72,9 @@ func (env *envelope) readTypeMeta(b []byte) error {
 		}
 		switch num {
 		case 1:
-			env.apiVersion = string(value)
+			env.apiVersion = value
 		case 2:
-			env.kind = string(value)
+			env.kind = value
 		}
 		b = b[n:]
 	}
@@ -116,36 +117,64 @@ func envelopeHead(apiVersion, kind string, size int) []byte {
 	return binary.AppendUvarint(b, uint64(size))
 }
 
-// WithRevision returns a copy of a stored protobuf value with the revision as its resourceVersion.
-func WithRevision(data []byte, revision int64) ([]byte, error) {
+// SameButRevision tells whether two stored protobuf values differ in their resourceVersions at most.
+func SameButRevision(a, b []byte) (bool, error) {
+	// A revision and the lengths that count it take a few dozen bytes.
+	if n := len(a) - len(b); n > 64 || n < -64 {
+		return false, nil
+	}
+	left, err := takeApart(a)
+	if err != nil {
+		return false, err
+	}
+	right, err := takeApart(b)
+	return bytes.Equal(left.head, right.head) && bytes.Equal(left.before, right.before) &&
+		bytes.Equal(left.after, right.after) && bytes.Equal(left.rest, right.rest), err
+}
+
+// apart is a stored protobuf value without its resourceVersion.
+type apart struct {
+	head          []byte // magic and TypeMeta
+	before, after []byte // of the ObjectMeta
+	rest          []byte // of the message
+}
+
+func takeApart(data []byte) (apart, error) {
 	env, err := openEnvelope(data)
 	if err != nil {
-		return nil, err
+		return apart{}, err
 	}
 	num, meta, n := consumeBytes(env.raw)
 	if n < 0 || num != objectMetaField {
-		return nil, fmt.Errorf("%w: metadata is not its first field", errEnvelope)
+		return apart{}, fmt.Errorf("%w: metadata is not its first field", errEnvelope)
 	}
-	before, after, err := aroundRevision(meta)
+	a := apart{head: env.head, rest: env.raw[n:]}
+	a.before, a.after, err = aroundRevision(meta)
+	return a, err
+}
+
+// WithRevision returns a copy of a stored protobuf value with the revision as its resourceVersion.
+func WithRevision(data []byte, revision int64) ([]byte, error) {
+	v, err := takeApart(data)
 	if err != nil {
 		return nil, err
 	}
 	var text [20]byte
 	rev := strconv.AppendInt(text[:0], revision, 10)
 	revSize := 1 + protowire.SizeBytes(len(rev))
-	metaSize := len(before) + revSize + len(after)
-	rawSize := 1 + protowire.SizeBytes(metaSize) + len(env.raw) - n
-	out := make([]byte, 0, len(env.head)+1+protowire.SizeBytes(rawSize)+len(envelopeTail))
-	out = append(out, env.head...)
+	metaSize := len(v.before) + revSize + len(v.after)
+	rawSize := 1 + protowire.SizeBytes(metaSize) + len(v.rest)
+	out := make([]byte, 0, len(v.head)+1+protowire.SizeBytes(rawSize)+len(envelopeTail))
+	out = append(out, v.head...)
 	out = protowire.AppendTag(out, envelopeRaw, protowire.BytesType)
 	out = binary.AppendUvarint(out, uint64(rawSize))
 	out = protowire.AppendTag(out, objectMetaField, protowire.BytesType)
 	out = binary.AppendUvarint(out, uint64(metaSize))
-	out = append(out, before...)
+	out = append(out, v.before...)
 	out = protowire.AppendTag(out, revisionField, protowire.BytesType)
 	out = protowire.AppendBytes(out, rev)
-	out = append(out, after...)
-	out = append(out, env.raw[n:]...)
+	out = append(out, v.after...)
+	out = append(out, v.rest...)
 	return append(out, envelopeTail...), nil
 }
 

@@ -41,6 +41,9 @@ type decoder struct {
 	data  []byte
 	pos   int
 	depth int
+	// patch tells that the data is a merge patch; merging, that what is being read is merged into what is there.
+	// Elsewhere in a patch, which is in lists, null is the library's.
+	patch, merging bool
 	// pieces is where short strings are put, many into one allocation.
 	pieces []byte
 }
@@ -75,7 +78,7 @@ func (d *decoder) more(n int, closing byte) (done, ok bool) {
 }
 
 func (d *decoder) null() bool {
-	if !bytes.HasPrefix(d.data[d.pos:], []byte("null")) {
+	if d.patch && !d.merging || !bytes.HasPrefix(d.data[d.pos:], []byte("null")) {
 		return false
 	}
 	d.pos += 4
@@ -148,7 +151,13 @@ func (d *decoder) structure(p *plan, at unsafe.Pointer) bool {
 		}
 		seen |= f.bit
 		d.pos++
-		if !d.value(f.plan, unsafe.Add(at, f.offset)) {
+		place := unsafe.Add(at, f.offset)
+		if d.merging {
+			ok = d.merge(f.plan, place)
+		} else {
+			ok = d.value(f.plan, place)
+		}
+		if !ok {
 			return false
 		}
 	}
