@@ -47,6 +47,7 @@ func TestInformerAgreesWithClientGo(t *testing.T) {
 func playHistory(t *testing.T, seed uint64, noWatchList bool) {
 	h := &history{random: rand.New(rand.NewPCG(seed, 0)), server: newServer(), truth: newDiary(), faults: seed%2 == 0}
 	h.server.noWatchList = noWatchList
+	h.server.goneEarly = seed%4 < 2
 	h.write(20)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -128,9 +129,9 @@ func (h *history) write(n int) {
 
 func (h *history) step() {
 	n := 1 + h.random.IntN(12)
-	kinds := 7
+	kinds := 9
 	if h.faults {
-		kinds = 8
+		kinds = 10
 	}
 	switch h.random.IntN(kinds) {
 	case 0, 1:
@@ -167,6 +168,16 @@ func (h *history) step() {
 		h.server.compact()
 		h.server.cut(io.EOF)
 	case 7:
+		h.what = "expire twice, with nothing new"
+		for range 2 {
+			h.server.cut(apierrors.NewResourceExpired("too old resource version"))
+			rest()
+		}
+	case 8:
+		h.what = "break off amid the first objects"
+		h.server.breakOff()
+		h.write(n)
+	case 9:
 		h.what = "fail"
 		h.unequal = true
 		h.server.setRefuse(apierrors.NewInternalError(errors.New("fault")))

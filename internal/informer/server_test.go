@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"syscall"
@@ -28,7 +29,9 @@ type server struct {
 	objects   map[Key]*corev1.ConfigMap
 	history   []record
 	compacted int64 // history up to this revision is forgotten
+	goneEarly bool  // a forgotten revision is refused at once, not by an event of the stream
 	refuse    error // what every request is answered with, nil for service as usual
+	breaks    int   // watches to come that break off amid the first objects
 	streams   map[*serverStream]struct{}
 	lists     int
 	watches   int
@@ -106,6 +109,14 @@ func (s *server) setRefuse(err error) {
 	s.refuse = err
 }
 
+// breakOff cuts all streams, forgets what they saw, and breaks their successors off amid the first objects.
+func (s *server) breakOff() {
+	s.mu.Lock()
+	s.breaks = len(s.streams)
+	s.mu.Unlock()
+	s.cut(apierrors.NewResourceExpired("too old resource version"))
+}
+
 // bookmark tells every stream how far the server is.
 func (s *server) bookmark() {
 	s.mu.Lock()
@@ -161,10 +172,19 @@ func (s *server) watch(ctx context.Context, o metav1.ListOptions) (*serverStream
 		end.Object.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
 		stream.first = append(stream.first, end)
 		stream.at = s.revision
+		if s.breaks > 0 {
+			s.breaks--
+			stream.first = stream.first[:len(s.objects)/2]
+			stream.broken = true
+		}
 	} else {
 		at, err := strconv.ParseInt(o.ResourceVersion, 10, 64)
 		if err != nil {
 			panic("watch from revision " + o.ResourceVersion)
+		}
+		if s.goneEarly && at < s.compacted {
+			cancel()
+			return nil, apierrors.NewResourceExpired("too old resource version")
 		}
 		stream.at = at
 	}
@@ -182,6 +202,7 @@ type serverStream struct {
 	first    []client.Event
 	at       int64
 	bookmark bool
+	broken   bool // after first
 	over     error
 }
 
@@ -225,6 +246,10 @@ func (s *serverStream) poll() ([]client.Event, error) {
 	}
 	events := s.first
 	s.first = nil
+	if s.broken {
+		s.over = io.ErrUnexpectedEOF
+		return events, nil
+	}
 	from := s.at
 	for _, r := range s.server.history {
 		if r.revision > from {
