@@ -159,8 +159,10 @@ func (c *Cluster) SetPod(o *corev1.Pod) {
 		return
 	}
 	p := &Pod{Pod: o, Shape: old.pod.Shape}
-	if shape := ShapeOf(o); !shape.sameRequests(old.pod.Shape) {
-		p.Shape = shape
+	if !sameSpec(old.pod.Pod, o) || !asksAsSpecified(old.pod.Pod) || !asksAsSpecified(o) {
+		if shape := ShapeOf(o); !shape.sameRequests(old.pod.Shape) {
+			p.Shape = shape
+		}
 	}
 	if old.node.Name == o.Spec.NodeName && p.Shape == old.pod.Shape && sameForOthers(old.pod.Pod, o) {
 		old.replace(p)

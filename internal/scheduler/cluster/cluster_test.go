@@ -49,6 +49,46 @@ func TestZonesTakeTurns(t *testing.T) {
 	}
 }
 
+// However a pod on a node changes, the node has what reading the pod anew makes of it.
+func TestPodIsReadAgainWhereItMatters(t *testing.T) {
+	asks := func(cpu string) *corev1.ResourceRequirements {
+		return &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}
+	}
+	for name, change := range map[string]func(*corev1.Pod){
+		"nothing": func(*corev1.Pod) {},
+		"status as specified": func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Resources: asks("100m"), AllocatedResources: asks("100m").Requests}}
+		},
+		"status of more": func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Resources: asks("300m")}}
+		},
+		"allocated more": func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Resources: asks("100m"), AllocatedResources: asks("200m").Requests}}
+		},
+		"spec of less":                     func(p *corev1.Pod) { p.Spec.Containers[0].Resources, p.Generation = *asks("50m"), 2 },
+		"spec of a server without numbers": func(p *corev1.Pod) { p.Spec.Containers[0].Resources, p.Generation = *asks("70m"), 0 },
+	} {
+		c := New()
+		c.SetNode(node("n", "z"))
+		before := pod("p", "n")
+		before.Generation = 1
+		after := before.DeepCopy()
+		change(after)
+		states := []*corev1.Pod{before, after, before}
+		if after.Generation == 0 {
+			states[0] = before.DeepCopy()
+			states[0].Generation = 0
+			states = states[:2]
+		}
+		for i, p := range states {
+			c.SetPod(p)
+			if got, want := c.Node("n").Requested.MilliCPU, ShapeOf(p).Requests.MilliCPU; got != want {
+				t.Errorf("%s, state %d: the node has %dm, want %dm", name, i, got, want)
+			}
+		}
+	}
+}
+
 func TestChangesAreSeenOnce(t *testing.T) {
 	c := New()
 	for _, name := range []string{"a", "b", "c"} {
