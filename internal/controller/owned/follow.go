@@ -25,6 +25,9 @@ type Follower[T, O any] struct {
 	Expect *expect.Expectations
 	// Delay gathers what happens within it into one look.
 	Delay time.Duration
+	// DelayOf is a delay that depends on the owner, where that is longer; nil for none. Who is the last to be
+	// expected is not kept waiting by it.
+	DelayOf func(owner *O) time.Duration
 }
 
 // Handler is for the informer of the objects.
@@ -38,10 +41,16 @@ func (f *Follower[T, O]) added(o *T, _ bool) {
 		return
 	}
 	if k, ok := f.owner(object(o)); ok {
-		if f.Expect != nil {
-			f.Expect.CreationObserved(k)
+		if f.Expect == nil {
+			f.look(k)
+			return
 		}
-		f.Loop.AddAfter(k, f.Delay)
+		f.Expect.CreationObserved(k)
+		if f.Expect.Satisfied(k) {
+			f.Loop.AddAfter(k, f.Delay) // the loop has waited for this one
+			return
+		}
+		f.look(k)
 		return
 	}
 	f.orphan(o)
@@ -56,10 +65,10 @@ func (f *Follower[T, O]) updated(old, new *T) {
 	k, ok := f.owner(after)
 	was, had := f.owner(before)
 	if had && was != k {
-		f.Loop.AddAfter(was, f.Delay)
+		f.look(was)
 	}
 	if ok {
-		f.Loop.AddAfter(k, f.Delay)
+		f.look(k)
 		return
 	}
 	freed := !equality.Semantic.DeepEqual(metav1.GetControllerOfNoCopy(before), metav1.GetControllerOfNoCopy(after))
@@ -76,7 +85,18 @@ func (f *Follower[T, O]) deleted(o *T) {
 	if f.Expect != nil {
 		f.Expect.DeletionObserved(k, object(o).GetUID())
 	}
-	f.Loop.AddAfter(k, f.Delay)
+	f.look(k)
+}
+
+// look asks the loop for a look, in which all is gathered that happens until then.
+func (f *Follower[T, O]) look(k controller.Key) {
+	d := f.Delay
+	if f.DelayOf != nil {
+		if owner, ok := f.Owners.Get(k.Namespace, k.Name); ok {
+			d = max(d, f.DelayOf(owner))
+		}
+	}
+	f.Loop.AddAfter(k, d)
 }
 
 // owner is the key of an object's controller if that exists. An owner of the same name that is not it does not
@@ -96,7 +116,7 @@ func (f *Follower[T, O]) orphan(o *T) {
 	}
 	for _, owner := range f.Owners.InNamespace(object(o).GetNamespace()) {
 		if f.Match(owner, o) {
-			f.Loop.AddAfter(informer.KeyOf(object(owner)), f.Delay)
+			f.look(informer.KeyOf(object(owner)))
 		}
 	}
 }

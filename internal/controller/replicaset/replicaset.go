@@ -51,10 +51,25 @@ func newLoop[T any](d controller.Deps, k kind[T]) *loop[T] {
 	l.sets.Handle(h)
 	follow := &owned.Follower[corev1.Pod, T]{
 		Loop: l.loop, Owners: l.sets, Kind: k.Kind, Expect: &l.expect,
-		Match: func(set *T, p *corev1.Pod) bool { return k.view(set).selects(p.Labels) },
+		Match:   func(set *T, p *corev1.Pod) bool { return k.view(set).selects(p.Labels) },
+		DelayOf: func(set *T) time.Duration { return gather(k.view(set).replicas) },
 	}
 	l.pods.Handle(follow.Handler())
 	return l
+}
+
+// A look at a set goes through all its pods. So that changes of many pods do not cost as many looks, those of a
+// large set are gathered for a time in proportion to what a look takes.
+const (
+	large         = 100
+	gatherEachPod = 20 * time.Microsecond
+)
+
+func gather(replicas int32) time.Duration {
+	if replicas < large {
+		return 0
+	}
+	return time.Duration(replicas) * gatherEachPod
 }
 
 func (l *loop[T]) sync(ctx context.Context, k controller.Key) (time.Duration, error) {

@@ -279,3 +279,37 @@ func TestReplicationControllers(t *testing.T) {
 		}
 	})
 }
+
+// Changes of a large set's pods are looked at together, and soon.
+func TestLargeSetsAreLookedAtNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const replicas = 1000
+		begin := time.Now()
+		b := controllertest.New(t, []client.Object{aSet(replicas)}, New)
+		b.Pass(time.Second)
+		all := clienttest.List(b.Server, client.Pods)
+		if len(all) != replicas {
+			t.Fatalf("%d pods were made", len(all))
+		}
+		b.Server.Actions()
+		for n, p := range all {
+			ready := p.DeepCopy()
+			ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(begin)}}
+			b.Server.Put(ready)
+			if n%10 == 0 {
+				b.Pass(time.Millisecond)
+			}
+		}
+		b.Pass(2 * gather(replicas))
+		statuses := 0
+		for _, a := range b.Server.Actions() {
+			if a.Verb == "update" && a.Subresource == "status" {
+				statuses++
+			}
+		}
+		set := clienttest.Get(b.Server, client.ReplicaSets, "ns", "web")
+		if set.Status.ReadyReplicas != replicas || statuses == 0 || statuses > 8 {
+			t.Errorf("%d of %d are ready, by %d writes", set.Status.ReadyReplicas, replicas, statuses)
+		}
+	})
+}
