@@ -134,6 +134,7 @@ func (k *Keeper) look() (again time.Duration) {
 		return 0
 	}
 	begin := time.Now()
+	runtime.GC() // what pools keep survives one collection, and not the one that follows
 	debug.FreeOSMemory()
 	unmapBinary()
 	k.notUntil = time.Now().Add(effort * time.Since(begin))
