@@ -6,6 +6,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,6 +38,9 @@ var (
 	Jobs           = namespaced[batchv1.Job]("batch", "v1", "jobs", "Job")
 	Leases         = namespaced[coordinationv1.Lease]("coordination.k8s.io", "v1", "leases", "Lease")
 	EndpointSlices = namespaced[discoveryv1.EndpointSlice]("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+
+	IPAddresses  = cluster[networkingv1.IPAddress]("networking.k8s.io", "v1", "ipaddresses", "IPAddress")
+	ServiceCIDRs = cluster[networkingv1.ServiceCIDR]("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR")
 
 	ClusterRoles        = cluster[rbacv1.ClusterRole]("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole")
 	ClusterRoleBindings = cluster[rbacv1.ClusterRoleBinding]("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding")

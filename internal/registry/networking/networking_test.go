@@ -205,3 +205,81 @@ func TestNetworkPolicy(t *testing.T) {
 		t.Errorf("warnings %q", got)
 	}
 }
+
+func TestIPAddress(t *testing.T) {
+	valid := func() *networkingv1.IPAddress {
+		return &networkingv1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "10.0.0.5"}, Spec: networkingv1.IPAddressSpec{
+			ParentRef: &networkingv1.ParentReference{Group: "gateway.example.com", Resource: "Gateways", Namespace: "default", Name: "front"},
+		}}
+	}
+	type row = registrytest.Edit[networkingv1.IPAddress]
+	ref := func(edit func(*networkingv1.ParentReference)) func(*networkingv1.IPAddress) {
+		return func(a *networkingv1.IPAddress) { edit(a.Spec.ParentRef) }
+	}
+	registrytest.Create(t, IPAddresses, valid,
+		row{"no parent", func(a *networkingv1.IPAddress) { a.Spec.ParentRef = nil }, []string{"spec.parentRef: Required value"}},
+		row{"empty parent", ref(func(r *networkingv1.ParentReference) { *r = networkingv1.ParentReference{} }),
+			[]string{"spec.parentRef.resource: Required value", "spec.parentRef.name: Required value"}},
+		row{"a Service", ref(func(r *networkingv1.ParentReference) { r.Group, r.Resource = "", "services" }), nil},
+		row{"segments", ref(func(r *networkingv1.ParentReference) { r.Resource, r.Namespace, r.Name = "a/b", "..", "a%" }), []string{
+			`spec.parentRef.resource: Invalid value: "a/b": may not contain '/'`,
+			`spec.parentRef.name: Invalid value: "a%": may not contain '%'`,
+			`spec.parentRef.namespace: Invalid value: "..": may not be '..'`,
+		}},
+		row{"group", ref(func(r *networkingv1.ParentReference) { r.Group = "a." }), []string{
+			`spec.parentRef.group: Invalid value: "a.": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
+		}},
+	)
+	registrytest.Update(t, IPAddresses, valid,
+		row{"labels", func(a *networkingv1.IPAddress) { a.Labels = map[string]string{"a": "b"} }, nil},
+		row{"parent", ref(func(r *networkingv1.ParentReference) { r.Name = "back" }), []string{
+			`spec.parentRef: Invalid value: {"group":"gateway.example.com","resource":"Gateways","namespace":"default","name":"back"}: field is immutable`,
+		}},
+	)
+	typ := IPAddresses.Erase()
+	registrytest.Columns(t, typ, valid(), map[string]any{"ParentRef": "gateways.gateway.example.com/default/front"})
+	service := valid()
+	service.Spec.ParentRef = &networkingv1.ParentReference{Resource: "services", Name: "web"}
+	registrytest.Columns(t, typ, service, map[string]any{"ParentRef": "services/web"})
+	for name, want := range map[string]string{
+		"10.0.0.5": "", "fd00::1": "", "a": "must be a valid IP address", "fd00:0::1": `must be in canonical form ("fd00::1")`,
+	} {
+		got := typ.ValidateName(name, false)
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], want)) {
+			t.Errorf("name %s: %q", name, got)
+		}
+	}
+}
+
+func TestServiceCIDR(t *testing.T) {
+	valid := func() *networkingv1.ServiceCIDR {
+		return &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "more"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.1.0.0/24"}}}
+	}
+	type row = registrytest.Edit[networkingv1.ServiceCIDR]
+	cidrs := func(cidrs ...string) func(*networkingv1.ServiceCIDR) {
+		return func(c *networkingv1.ServiceCIDR) { c.Spec.CIDRs = cidrs }
+	}
+	registrytest.Create(t, ServiceCIDRs, valid,
+		row{"none", cidrs(), []string{"spec.cidrs: Required value: at least one CIDR required"}},
+		row{"dual", cidrs("10.1.0.0/24", "fd00::/112"), nil},
+		row{"two of a family", cidrs("10.1.0.0/24", "10.2.0.0/24"),
+			[]string{`spec.cidrs: Invalid value: ["10.1.0.0/24","10.2.0.0/24"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64`}},
+		row{"three", cidrs("10.1.0.0/24", "fd00::/112", "fd01::/112"),
+			[]string{`spec.cidrs: Invalid value: {"cidrs":["10.1.0.0/24","fd00::/112","fd01::/112"]}: may only hold up to 2 values`}},
+		row{"host bits", cidrs("10.1.0.1/24"),
+			[]string{`spec.cidrs[0]: Invalid value: "10.1.0.1/24": must not have bits set beyond the prefix length`}},
+	)
+	const immutable = ": field is immutable"
+	registrytest.Update(t, ServiceCIDRs, valid,
+		row{"labels", func(c *networkingv1.ServiceCIDR) { c.Labels = map[string]string{"a": "b"} }, nil},
+		row{"becomes dual", cidrs("10.1.0.0/24", "fd00::/112"), nil},
+		row{"becomes another and dual", cidrs("10.2.0.0/24", "fd00::/112"), []string{`spec.cidrs[0]: Invalid value: "10.2.0.0/24"` + immutable}},
+		row{"becomes two of a family", cidrs("10.1.0.0/24", "10.2.0.0/24"),
+			[]string{`spec.cidrs: Invalid value: ["10.1.0.0/24","10.2.0.0/24"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64`}},
+		row{"another", cidrs("10.2.0.0/24"), []string{`spec.cidrs[0]: Invalid value: "10.2.0.0/24"` + immutable}},
+		row{"none", cidrs(), []string{`spec.cidrs: Invalid value: null` + immutable}},
+	)
+	c := valid()
+	cidrs("10.1.0.0/24", "fd00::/112")(c)
+	registrytest.Columns(t, ServiceCIDRs.Erase(), c, map[string]any{"CIDRs": "10.1.0.0/24,fd00::/112"})
+}
