@@ -51,7 +51,23 @@ func (s *Server) createObject(ctx context.Context, c *call, o registry.Object) (
 	if o.GetResourceVersion() != "" {
 		return nil, errors.New("resourceVersion should not be set on objects to be created")
 	}
-	return s.tryCreate(ctx, c, o)
+	return s.createNamed(ctx, c, o)
+}
+
+// createNamed begins anew when others take what was chosen for the object.
+func (s *Server) createNamed(ctx context.Context, c *call, o registry.Object) (*answer, error) {
+	if !c.typ.Claims {
+		return s.tryCreate(ctx, c, o)
+	}
+	name := c.name
+	for losses := 0; ; losses++ {
+		a, err := s.tryCreate(ctx, c, o.DeepCopyObject().(registry.Object))
+		if !errors.Is(err, registry.ErrLost) || losses == maxLosses {
+			return a, err
+		}
+		c.name = name
+		c.warn = func(string) {} // all was said in this attempt
+	}
 }
 
 func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*answer, error) {
@@ -66,16 +82,11 @@ func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*an
 		return nil, err
 	}
 	s.prepareCreate(c, o)
-	finish, err := c.typ.Begin(ctx, o, nil)
+	claim, err := c.typ.Begin(ctx, o, nil)
 	if err != nil {
 		return nil, err
 	}
-	committed := false
-	defer func() {
-		if finish != nil {
-			finish(committed)
-		}
-	}()
+	defer end(claim)
 	if errs := c.validateCreate(o); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(c.groupKind(), o.GetName(), errs)
 	}
@@ -90,8 +101,7 @@ func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*an
 	if c.dryRun {
 		err = s.checkAbsent(ctx, c)
 	} else {
-		err = s.commit(ctx, c, o, store.MustNotExist)
-		committed = err == nil
+		err = s.commit(ctx, c, claim, o, store.MustNotExist)
 	}
 	var conflict *store.ConflictError
 	if errors.As(err, &conflict) {

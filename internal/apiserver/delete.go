@@ -107,7 +107,7 @@ func (s *Server) tryDelete(ctx context.Context, c *call, t target) (*answer, err
 	case c.dryRun:
 		return c.deleted(d.object, !d.remove), nil
 	case d.remove:
-		revision, err := s.remove(ctx, c, d.object, t.revision)
+		revision, err := s.remove(ctx, c, t)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func (s *Server) tryDelete(ctx context.Context, c *call, t target) (*answer, err
 	case d.object == t.object:
 		return c.deleted(d.object, true), nil
 	default:
-		err := s.commit(ctx, c, d.object, t.revision)
+		err := s.commit(ctx, c, nil, d.object, t.revision)
 		return c.deleted(d.object, true), err
 	}
 }
@@ -142,17 +142,14 @@ func (c *call) mistaken(format string, args ...any) error {
 	return apierrors.NewConflict(kind, c.name, fmt.Errorf(format, args...))
 }
 
-// remove deletes the key, gives back what the object had reserved, and tells the revision of the deletion.
-func (s *Server) remove(ctx context.Context, c *call, o registry.Object, expect store.Revision) (store.Revision, error) {
-	finish, err := c.typ.Begin(ctx, nil, o)
+// remove deletes the key and what the stored object had claimed, and tells the revision of the deletion.
+func (s *Server) remove(ctx context.Context, c *call, t target) (store.Revision, error) {
+	claim, err := c.typ.Begin(ctx, nil, t.object)
 	if err != nil {
 		return 0, err
 	}
-	revision, err := s.store.Commit(ctx, store.Op{Key: c.typ.Prefix + c.key(), Expect: expect})
-	if finish != nil {
-		finish(err == nil)
-	}
-	return revision, err
+	defer end(claim)
+	return s.put(ctx, claim, store.Op{Key: c.typ.Prefix + c.key(), Expect: t.revision})
 }
 
 // deleted is the answer to a deletion: the object, or a Status that names it.

@@ -127,26 +127,43 @@ func (c *call) dropDuplicateOwners(o registry.Object) {
 }
 
 // commit stores the object if its key has the revision, and sets the new resourceVersion on it.
-func (s *Server) commit(ctx context.Context, c *call, o registry.Object, expect store.Revision) error {
+func (s *Server) commit(ctx context.Context, c *call, claim registry.Claim, o registry.Object, expect store.Revision) error {
 	o.SetResourceVersion("")
 	value, err := encoding.Stored(c.typ, o)
 	if err != nil {
 		return err
 	}
-	return s.commitValue(ctx, c, o, value, expect)
+	return s.commitValue(ctx, c, claim, o, value, expect)
 }
 
-func (s *Server) commitValue(ctx context.Context, c *call, o registry.Object, value []byte, expect store.Revision) error {
+func (s *Server) commitValue(ctx context.Context, c *call, claim registry.Claim, o registry.Object, value []byte, expect store.Revision) error {
 	op := store.Op{Key: c.typ.Prefix + c.key(), Value: value, Expect: expect, Hint: newHint(shallow(o))}
 	if c.typ.TTL != nil {
 		op.TTL = c.typ.TTL(o)
 	}
-	revision, err := s.store.Commit(ctx, op)
+	revision, err := s.put(ctx, claim, op)
 	if err != nil {
 		return err
 	}
 	o.SetResourceVersion(strconv.FormatInt(revision, 10))
 	return nil
+}
+
+// maxLosses bounds how often a write begins anew because others took what was chosen for it.
+const maxLosses = 100
+
+// put commits an object's operation, through its claim if there is one.
+func (s *Server) put(ctx context.Context, claim registry.Claim, op store.Op) (store.Revision, error) {
+	if claim == nil {
+		return s.store.Commit(ctx, op)
+	}
+	return claim.Commit(ctx, op)
+}
+
+func end(claim registry.Claim) {
+	if claim != nil {
+		claim.End()
+	}
 }
 
 // decodeStored reads a value that the store answered with, its revision filled in.

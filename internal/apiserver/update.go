@@ -73,11 +73,17 @@ func (s *Server) change(ctx context.Context, c *call, mayCreate bool, decide dec
 }
 
 // onPresent calls try with the present state of the call's object, and again with the state that its
-// commit met if that was another. Without an object it returns store.ErrNotFound.
+// commit met if that was another, or if others had taken what it chose. Without an object it returns
+// store.ErrNotFound.
 func (s *Server) onPresent(ctx context.Context, c *call, try func(target) (*answer, error)) (*answer, error) {
 	t, err := s.load(ctx, c)
+	losses := 0
 	for err == nil {
 		a, terr := try(t)
+		if errors.Is(terr, registry.ErrLost) && losses < maxLosses {
+			losses++
+			continue
+		}
 		var conflict *store.ConflictError
 		if !errors.As(terr, &conflict) {
 			return a, terr
@@ -95,7 +101,7 @@ func (s *Server) replace(ctx context.Context, c *call, decide decision) (*answer
 			return nil, err
 		}
 		if !c.dryRun {
-			_, err = s.commitChange(ctx, c, o, t)
+			err = s.commitChange(ctx, c, nil, o, t)
 		}
 		return ok(o), err
 	})
@@ -167,16 +173,11 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 		return nil, err
 	}
 	c.prepareUpdate(o, old)
-	finish, err := c.typ.Begin(ctx, o, old)
+	claim, err := c.typ.Begin(ctx, o, old)
 	if err != nil {
 		return nil, err
 	}
-	committed := false
-	defer func() {
-		if finish != nil {
-			finish(committed)
-		}
-	}()
+	defer end(claim)
 	if errs := c.validateUpdate(o, old); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(c.groupKind(), c.name, errs)
 	}
@@ -193,34 +194,29 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 		return ok(o), nil
 	}
 	if c.finished(o) {
-		_, err := s.remove(ctx, c, o, t.revision)
-		committed = true
+		_, err := s.remove(ctx, c, t)
 		return ok(o), err
 	}
-	committed, err = s.commitChange(ctx, c, o, t)
-	return ok(o), err
+	return ok(o), s.commitChange(ctx, c, claim, o, t)
 }
 
 // commitChange writes the object unless that would change nothing.
-func (s *Server) commitChange(ctx context.Context, c *call, o registry.Object, t target) (bool, error) {
+func (s *Server) commitChange(ctx context.Context, c *call, claim registry.Claim, o registry.Object, t target) error {
 	o.SetResourceVersion("")
 	ownership.KeepTimes(t.object, o)
 	value, err := encoding.Stored(c.typ, o)
 	if err != nil {
-		return false, err
+		return err
 	}
 	same, err := c.sameButRevision(value, t)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if same {
 		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
-		return false, nil
+		return nil
 	}
-	if err := s.commitValue(ctx, c, o, value, t.revision); err != nil {
-		return false, err
-	}
-	return true, nil
+	return s.commitValue(ctx, c, claim, o, value, t.revision)
 }
 
 // sameButRevision tells whether a value, which has no revision, is what is stored.

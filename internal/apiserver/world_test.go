@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/proa-dev/proa/internal/access"
@@ -18,6 +18,7 @@ import (
 	"github.com/proa-dev/proa/internal/cache"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/client/remote"
+	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/builtin"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
 	"github.com/proa-dev/proa/internal/store"
@@ -56,6 +57,7 @@ type setting struct {
 	Config
 	cache    cache.Options
 	withRBAC bool
+	services allocate.Config
 	// wrap puts something between the server and its store.
 	wrap func(store.Store) store.Store
 }
@@ -76,7 +78,8 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 		t.Fatal(err)
 	}
 	st := set.wrap(engine)
-	services, err := allocate.New(allocate.Config{ClusterIPRanges: []netip.Prefix{allocate.DefaultClusterIPRange}})
+	set.services.Store = st
+	services, err := allocate.New(set.services)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +99,10 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 	if err := ca.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+	storage.Follow(networkingv1.Resource("ipaddresses"), func(_, name string, o registry.Object) {
+		address, _ := o.(*networkingv1.IPAddress)
+		services.Changed(name, address)
+	})
 	set.Storage = storage
 	if set.withRBAC {
 		set.Authorizer = authz.Union{authz.Masters{}, authz.NewRBAC(storage)}

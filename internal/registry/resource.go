@@ -68,10 +68,10 @@ type Resource[T any] struct {
 	ValidateName func(name string, prefix bool) []string
 	// Warn returns texts for Warning headers; old is nil on create.
 	Warn func(new, old *T) []string
-	// Begin reserves what the object needs beyond itself, such as addresses; old is nil on create, new
-	// is nil on delete. It may fill fields of new, so it runs after the Prepare hooks and before Validate. The returned function, which may be nil, learns
-	// whether the write was committed (false on dry run).
-	Begin func(ctx context.Context, new, old *T) (finish func(committed bool), err error)
+	// Begin reserves what the object needs beyond itself, such as addresses; old is nil on create, new is nil
+	// on delete. It may fill fields of new, so it runs after the Prepare hooks and before Validate. What it
+	// reserves becomes the object's by the claim's Commit, which a dry run leaves out.
+	Begin func(ctx context.Context, new, old *T) (Claim, error)
 
 	// Status returns the pointer to the object's status; nil means no status subresource.
 	Status func(*T) any

@@ -37,7 +37,9 @@ type Type struct {
 	ValidateUpdate func(new, old Object) field.ErrorList
 	ValidateName   func(name string, prefix bool) []string // nil is a DNS subdomain
 	Warn           func(new, old Object) []string
-	Begin          func(ctx context.Context, new, old Object) (func(bool), error)
+	// Claims tells that Begin may return a claim. Of other types it is always nil.
+	Claims bool
+	Begin  func(ctx context.Context, new, old Object) (Claim, error)
 
 	// Status is nil where there is no status subresource; so are Spec, Scale, GracePeriod and TTL.
 	Status         func(Object) any
@@ -175,6 +177,7 @@ func (r Resource[T]) Erase() *Type {
 		ValidateUpdate: eraseCheck2(r.ValidateUpdate),
 		ValidateName:   r.ValidateName,
 		Warn:           eraseWarn(r.Warn),
+		Claims:         r.Begin != nil,
 		Begin:          eraseBegin(r.Begin),
 		PrepareStatus:  erase2(r.PrepareStatus),
 		Held:           func(o Object) bool { return r.Held != nil && r.Held(mustCast[T](o)) },
@@ -338,11 +341,11 @@ func eraseWarn[T any](f func(new, old *T) []string) func(new, old Object) []stri
 	return func(new, old Object) []string { return f(mustCast[T](new), castOrNil[T](old)) }
 }
 
-func eraseBegin[T any](f func(context.Context, *T, *T) (func(bool), error)) func(context.Context, Object, Object) (func(bool), error) {
+func eraseBegin[T any](f func(context.Context, *T, *T) (Claim, error)) func(context.Context, Object, Object) (Claim, error) {
 	if f == nil {
-		return func(context.Context, Object, Object) (func(bool), error) { return nil, nil }
+		return func(context.Context, Object, Object) (Claim, error) { return nil, nil }
 	}
-	return func(ctx context.Context, new, old Object) (func(bool), error) {
+	return func(ctx context.Context, new, old Object) (Claim, error) {
 		return f(ctx, castOrNil[T](new), castOrNil[T](old))
 	}
 }

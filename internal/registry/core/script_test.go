@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/proa-dev/proa/internal/registry"
+	kv "github.com/proa-dev/proa/internal/store"
 )
 
 // A case of a script is a write: a manifest, what is stored before it if it is an update, and the errors
@@ -47,12 +48,9 @@ func write(r *registry.Type, new, old registry.Object, commit bool) []string {
 	} else {
 		r.PrepareUpdate(new, old)
 	}
-	finish, err := r.Begin(context.Background(), new, old)
+	claim, err := r.Begin(context.Background(), new, old)
 	if err != nil {
 		return causes(err)
-	}
-	if finish == nil {
-		finish = func(bool) {}
 	}
 	errs := r.Validate(new)
 	if old == nil {
@@ -60,8 +58,22 @@ func write(r *registry.Type, new, old registry.Object, commit bool) []string {
 	} else {
 		errs = append(errs, r.ValidateUpdate(new, old)...)
 	}
-	finish(commit && len(errs) == 0)
+	if claim == nil {
+		return texts(errs)
+	}
+	defer claim.End()
+	if commit && len(errs) == 0 {
+		if err := commitClaim(claim); err != nil {
+			return causes(err)
+		}
+	}
 	return texts(errs)
+}
+
+// commitClaim commits what a write claims, and anything for the object itself.
+func commitClaim(claim registry.Claim) error {
+	_, err := claim.Commit(context.Background(), kv.Op{Key: "/registry/object", Value: []byte("x"), Expect: kv.AnyRevision})
+	return err
 }
 
 // causes are the texts of an Invalid error, or that of any other.

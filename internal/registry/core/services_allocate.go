@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
 )
 
@@ -19,35 +20,34 @@ import (
 // then addresses, then node ports. It runs before validation, so it expects any nonsense.
 type serviceAllocator struct{ from *allocate.Services }
 
-func (a serviceAllocator) begin(_ context.Context, new, old *corev1.Service) (func(committed bool), error) {
-	r := a.from.Request()
-	finish := func(committed bool) { r.Finish(committed, new, old) }
+func (a serviceAllocator) begin(ctx context.Context, new, old *corev1.Service) (registry.Claim, error) {
+	r := a.from.Request(new, old)
 	if new == nil {
-		return finish, nil
+		return r, nil
 	}
-	if err := a.allocate(r, new, old); err != nil {
-		finish(false)
+	if err := a.allocate(ctx, r, new, old); err != nil {
+		r.End()
 		return nil, err
 	}
-	return finish, nil
+	return r, nil
 }
 
-func (a serviceAllocator) allocate(r *allocate.Request, new, old *corev1.Service) error {
+func (a serviceAllocator) allocate(ctx context.Context, r *allocate.Request, new, old *corev1.Service) error {
 	if !keepsPreferredStack(new, old) {
 		if errs := a.chooseFamilies(new, old); len(errs) > 0 {
 			return invalidService(new, errs...)
 		}
-		if err := takeAddresses(r, new, old); err != nil {
+		if err := takeAddresses(ctx, r, new, old); err != nil {
 			return err
 		}
 	}
 	if mayHaveNodePorts(new) {
-		if err := takeNodePorts(r, new, old); err != nil {
+		if err := takeNodePorts(ctx, r, new, old); err != nil {
 			return err
 		}
 	}
 	if needsHealthCheck(new) && (old == nil || !needsHealthCheck(old)) {
-		return takeHealthCheckPort(r, new)
+		return takeHealthCheckPort(ctx, r, new)
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func invalidService(s *corev1.Service, errs ...*field.Error) error {
 
 // takeAddresses fills clusterIPs, one for each family. Addresses that the old Service has stay, so only a
 // Service that had none yet, or one that gains its second family, gets any.
-func takeAddresses(r *allocate.Request, s, old *corev1.Service) error {
+func takeAddresses(ctx context.Context, r *allocate.Request, s, old *corev1.Service) error {
 	if !hasClusterIP(s) || isHeadless(s) {
 		return nil
 	}
@@ -74,7 +74,7 @@ func takeAddresses(r *allocate.Request, s, old *corev1.Service) error {
 		for len(s.Spec.ClusterIPs) <= i {
 			s.Spec.ClusterIPs = append(s.Spec.ClusterIPs, "")
 		}
-		if err := takeAddress(r, s, i, asked); err != nil {
+		if err := takeAddress(ctx, r, s, i, asked); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func takeAddresses(r *allocate.Request, s, old *corev1.Service) error {
 }
 
 // takeAddress fills clusterIPs[i]. asked is what the client wrote, for the error.
-func takeAddress(r *allocate.Request, s *corev1.Service, i int, asked []string) error {
+func takeAddress(ctx context.Context, r *allocate.Request, s *corev1.Service, i int, asked []string) error {
 	text := &s.Spec.ClusterIPs[i]
 	if *text == "" {
 		ip, err := r.Address(s.Spec.IPFamilies[i])
@@ -95,21 +95,20 @@ func takeAddress(r *allocate.Request, s *corev1.Service, i int, asked []string) 
 		*text = ip.String()
 		return err
 	}
+	refuse := func(reason error) error {
+		return invalidService(s, field.Invalid(clusterIPsPath, asked, fmt.Sprintf("failed to allocate IP %v: %v", *text, reason)))
+	}
 	ip, err := netip.ParseAddr(*text)
-	if err == nil {
-		err = r.TakeAddress(ip)
-	}
 	if err != nil {
-		return invalidService(s, field.Invalid(field.NewPath("spec", "clusterIPs"), asked,
-			fmt.Sprintf("failed to allocate IP %v: %v", *text, err)))
+		return refuse(err)
 	}
-	return nil
+	return r.TakeAddress(ctx, ip, refuse)
 }
 
 // takeNodePorts takes the node ports that are asked for and not held already, and gives the rest of the
 // ports one if the Service wants that. On create, ports of the same number, with different protocols,
 // share one node port.
-func takeNodePorts(r *allocate.Request, s, old *corev1.Service) error {
+func takeNodePorts(ctx context.Context, r *allocate.Request, s, old *corev1.Service) error {
 	var held []int32
 	if old != nil {
 		held = nodePorts(old)
@@ -119,8 +118,11 @@ func takeNodePorts(r *allocate.Request, s, old *corev1.Service) error {
 		if port == 0 || slices.Contains(held, port) {
 			continue
 		}
-		if err := r.TakePort(port); err != nil {
-			return invalidService(s, field.Invalid(field.NewPath("spec", "ports").Index(i).Child("nodePort"), port, err.Error()))
+		err := r.TakePort(ctx, port, func(reason error) error {
+			return invalidService(s, field.Invalid(field.NewPath("spec", "ports").Index(i).Child("nodePort"), port, reason.Error()))
+		})
+		if err != nil {
+			return err
 		}
 		held = append(held, port)
 	}
@@ -156,12 +158,11 @@ func sharedNodePort(s *corev1.Service, p *corev1.ServicePort) int32 {
 	return 0
 }
 
-func takeHealthCheckPort(r *allocate.Request, s *corev1.Service) error {
+func takeHealthCheckPort(ctx context.Context, r *allocate.Request, s *corev1.Service) error {
 	if port := s.Spec.HealthCheckNodePort; port != 0 {
-		if err := r.TakePort(port); err != nil {
-			return apierrors.NewInternalError(fmt.Errorf("failed to allocate requested HealthCheck NodePort %v: %v", port, err))
-		}
-		return nil
+		return r.TakePort(ctx, port, func(reason error) error {
+			return apierrors.NewInternalError(fmt.Errorf("failed to allocate requested HealthCheck NodePort %v: %v", port, reason))
+		})
 	}
 	port, err := r.Port()
 	if err != nil {

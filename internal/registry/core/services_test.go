@@ -10,11 +10,17 @@ import (
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
+	"github.com/proa-dev/proa/internal/store/embedded"
 )
 
 func servicesOf(t *testing.T, ranges ...string) *registry.Type {
 	t.Helper()
-	var c allocate.Config
+	engine, err := embedded.Open(embedded.Options{Durability: embedded.Memory, MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	c := allocate.Config{Store: engine}
 	for _, r := range ranges {
 		c.ClusterIPRanges = append(c.ClusterIPRanges, netip.MustParsePrefix(r))
 	}
@@ -102,15 +108,20 @@ func TestServiceHoldsWhatItHas(t *testing.T) {
 	if got := write(r, parse(t, r, portOnly), nil, false); !slices.Equal(got, []string{`spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated`}) {
 		t.Errorf("got %q", got)
 	}
-	finish, err := r.Begin(t.Context(), nil, s)
+	claim, err := r.Begin(t.Context(), nil, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if finish(false); !slices.Equal(again(), taken) {
+	if claim.End(); !slices.Equal(again(), taken) {
 		t.Error("a deletion that failed has released")
 	}
-	finish, _ = r.Begin(t.Context(), nil, s)
-	if finish(true); again() != nil {
+	if claim, err = r.Begin(t.Context(), nil, s); err == nil {
+		err = commitClaim(claim)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claim.End(); again() != nil {
 		t.Error("a deletion has not released")
 	}
 	s = store(t, r, nil, manifest)

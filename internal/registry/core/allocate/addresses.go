@@ -83,22 +83,20 @@ func low64(ip netip.Addr) uint64 {
 	return binary.BigEndian.Uint64(b[8:])
 }
 
-func (a *addresses) take(ip netip.Addr) error {
-	if !a.prefix.Contains(ip) {
-		return ErrForeignAddress
+// contains tells whether the range may hand the address out.
+func (a *addresses) contains(ip netip.Addr) bool {
+	return a.prefix.Contains(ip) && a.pool.contains(a.number(ip))
+}
+
+// take marks an address, if it is of the range.
+func (a *addresses) take(ip netip.Addr) {
+	if a.contains(ip) {
+		a.pool.take(a.number(ip))
 	}
-	n := a.number(ip)
-	if !a.pool.contains(n) {
-		return fmt.Errorf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", ip, a.prefix)
-	}
-	if !a.pool.take(n) {
-		return ErrAddressTaken
-	}
-	return nil
 }
 
 func (a *addresses) release(ip netip.Addr) {
-	if a.prefix.Contains(ip) {
+	if a.contains(ip) {
 		a.pool.release(a.number(ip))
 	}
 }

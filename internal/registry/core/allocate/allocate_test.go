@@ -1,18 +1,30 @@
 package allocate
 
 import (
+	"context"
 	"errors"
-	"math/rand/v2"
 	"net/netip"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/proa-dev/proa/internal/store"
+	"github.com/proa-dev/proa/internal/store/embedded"
 )
 
-func services(t *testing.T, ports PortRange, prefixes ...string) *Services {
+func newStore(t *testing.T) store.Store {
 	t.Helper()
-	c := Config{NodePorts: ports}
+	engine, err := embedded.Open(embedded.Options{Durability: embedded.Memory, MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	return engine
+}
+
+func services(t *testing.T, st store.Store, ports PortRange, prefixes ...string) *Services {
+	t.Helper()
+	c := Config{NodePorts: ports, Store: st}
 	for _, p := range prefixes {
 		c.ClusterIPRanges = append(c.ClusterIPRanges, netip.MustParsePrefix(p))
 	}
@@ -22,6 +34,8 @@ func services(t *testing.T, ports PortRange, prefixes ...string) *Services {
 	}
 	return s
 }
+
+func same(reason error) error { return reason }
 
 func TestRangesThatCannotBe(t *testing.T) {
 	for _, tt := range []struct {
@@ -53,8 +67,8 @@ func TestAddressOrder(t *testing.T) {
 		{"10.0.0.0/20", 4094 - 256, 4093, "10.0.1.1"},
 		{"fd00::/120", 255 - 16, 254, "fd00::11"},
 	} {
-		s := services(t, PortRange{}, tt.prefix)
-		r, seen := s.Request(), map[netip.Addr]bool{}
+		s := services(t, nil, PortRange{}, tt.prefix)
+		r, seen := s.Request(nil, nil), map[netip.Addr]bool{}
 		for i := range tt.total {
 			ip, err := r.Address(s.Families()[0])
 			if err != nil {
@@ -75,15 +89,15 @@ func TestAddressOrder(t *testing.T) {
 		if got := s.APIServerAddress(); got != first {
 			t.Errorf("%s: the API server's address is %s", tt.prefix, got)
 		}
-		if err := r.TakeAddress(first); err != nil {
+		if err := r.TakeAddress(t.Context(), first, same); err != nil {
 			t.Errorf("%s: the first address: %v", tt.prefix, err)
 		}
 	}
 }
 
 func TestLargestIPv6Range(t *testing.T) {
-	s := services(t, PortRange{}, "fd00:1::/64")
-	r := s.Request()
+	s := services(t, nil, PortRange{}, "fd00:1::/64")
+	r := s.Request(nil, nil)
 	prefix := netip.MustParsePrefix("fd00:1::/64")
 	for range 1000 {
 		ip, err := r.Address(corev1.IPv6Protocol)
@@ -91,19 +105,19 @@ func TestLargestIPv6Range(t *testing.T) {
 			t.Fatal(ip, err)
 		}
 	}
-	if err := r.TakeAddress(netip.MustParseAddr("fd00:1::ffff:ffff:ffff:ffff")); err != nil {
+	if err := r.TakeAddress(t.Context(), netip.MustParseAddr("fd00:1::ffff:ffff:ffff:ffff"), same); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestTexts(t *testing.T) {
-	s := services(t, PortRange{})
-	r := s.Request()
-	take := func(ip string) error { return r.TakeAddress(netip.MustParseAddr(ip)) }
+	r := services(t, nil, PortRange{}).Request(nil, nil)
+	take := func(ip string) error { return r.TakeAddress(t.Context(), netip.MustParseAddr(ip), same) }
+	port := func(port int32) error { return r.TakePort(t.Context(), port, same) }
 	if err := take("10.0.0.5"); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.TakePort(30080); err != nil {
+	if err := port(30080); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -111,13 +125,13 @@ func TestTexts(t *testing.T) {
 		want string
 	}{
 		{take("10.0.0.5"), "provided IP is already allocated"},
-		{take("10.0.0.0"), "the provided IP (10.0.0.0) is not in the valid range. The range of valid IPs is 10.0.0.0/24"},
-		{take("10.0.0.255"), "the provided IP (10.0.0.255) is not in the valid range. The range of valid IPs is 10.0.0.0/24"},
+		{take("10.0.0.0"), "the provided network does not match the current range"},
+		{take("10.0.0.255"), "the provided network does not match the current range"},
 		{take("10.0.1.1"), "the provided network does not match the current range"},
 		{take("fd00::1"), "the provided network does not match the current range"},
-		{r.TakePort(30080), "provided port is already allocated"},
-		{r.TakePort(80), "provided port is not in the valid range. The range of valid ports is 30000-32767"},
-		{r.TakePort(-1), "provided port is not in the valid range. The range of valid ports is 30000-32767"},
+		{port(30080), "provided port is already allocated"},
+		{port(80), "provided port is not in the valid range. The range of valid ports is 30000-32767"},
+		{port(-1), "provided port is not in the valid range. The range of valid ports is 30000-32767"},
 	} {
 		if tt.err == nil || tt.err.Error() != tt.want {
 			t.Errorf("got %v, want %s", tt.err, tt.want)
@@ -125,108 +139,100 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestHeldAtStart(t *testing.T) {
-	s := services(t, PortRange{})
-	s.Hold(&corev1.Service{Spec: corev1.ServiceSpec{
-		Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.0.0.5", "fd00::9"}, HealthCheckNodePort: 31000,
-		Ports: []corev1.ServicePort{{NodePort: 30053, Protocol: "TCP"}, {NodePort: 30053, Protocol: "UDP"}, {NodePort: 80}},
-	}})
-	s.Hold(&corev1.Service{Spec: corev1.ServiceSpec{ClusterIPs: []string{"None"}}})
-	r := s.Request()
-	if err := r.TakeAddress(netip.MustParseAddr("10.0.0.5")); !errors.Is(err, ErrAddressTaken) {
-		t.Error(err)
+// What is stored is what counts: a server that has never heard of a claim keeps to it, and one that believes in
+// a claim that has gone gives the number out.
+func TestTheStoreDecides(t *testing.T) {
+	st := newStore(t)
+	one, two := services(t, st, PortRange{}), services(t, st, PortRange{})
+	svc := service("a", "10.0.0.5", 30080)
+	create := func(s *Services) error {
+		r := s.Request(svc, nil)
+		defer r.End()
+		return errors.Join(takeAll(t.Context(), r, svc), commitOwn(r, store.AnyRevision))
 	}
-	for _, port := range []int32{30053, 31000} {
-		if err := r.TakePort(port); !errors.Is(err, ErrPortTaken) {
-			t.Error(port, err)
-		}
+	if err := create(one); err != nil {
+		t.Fatal(err)
 	}
-}
-
-// Random histories against a plain model: what a live Service holds is taken, all else is free.
-func TestRandomHistory(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	s := services(t, PortRange{30000, 30040}, "10.0.0.0/27")
-	var live []*corev1.Service
-	for step := range 5000 {
-		r := s.Request()
-		var new, old *corev1.Service
-		if len(live) > 0 && rnd.IntN(3) > 0 {
-			old = live[rnd.IntN(len(live))]
-		}
-		if old == nil || rnd.IntN(2) == 0 {
-			new = &corev1.Service{}
-			if old != nil && rnd.IntN(2) == 0 {
-				new = old.DeepCopy()
-			} else if ip, err := r.Address(corev1.IPv4Protocol); err == nil {
-				new.Spec.ClusterIPs = []string{ip.String()}
-			}
-			if port, err := r.Port(); err == nil {
-				new.Spec.Ports = append(new.Spec.Ports, corev1.ServicePort{NodePort: port})
-			}
-		}
-		committed := rnd.IntN(3) > 0
-		r.Finish(committed, new, old)
-		r.Finish(!committed, new, old)
-		if committed {
-			next := live[:0:0]
-			for _, l := range live {
-				if l != old {
-					next = append(next, l)
-				}
-			}
-			if live = next; new != nil {
-				live = append(live, new)
-			}
-		}
-		ips, ports := map[netip.Addr]bool{}, map[uint64]bool{}
-		for _, l := range live {
-			for _, ip := range heldAddresses(l) {
-				if ips[ip] {
-					t.Fatalf("step %d: %s held twice", step, ip)
-				}
-				ips[ip] = true
-			}
-			for _, port := range heldPorts(l) {
-				if ports[port] {
-					t.Fatalf("step %d: port %d held twice", step, port)
-				}
-				ports[port] = true
-			}
-		}
-		if got := s.addresses[corev1.IPv4Protocol].pool.count(); got != len(ips) {
-			t.Fatalf("step %d: %d addresses taken, %d held", step, got, len(ips))
-		}
-		if got := s.ports.count(); got != len(ports) {
-			t.Fatalf("step %d: %d ports taken, %d held", step, got, len(ports))
-		}
+	if err := create(two); !errors.Is(err, ErrAddressTaken) {
+		t.Fatalf("the other server: %v", err)
+	}
+	if err := create(two); !errors.Is(err, ErrAddressTaken) {
+		t.Fatalf("the other server, which knows now: %v", err)
+	}
+	r := two.Request(nil, svc)
+	if err := commitOwn(r, store.AnyRevision); err != nil {
+		t.Fatal(err)
+	}
+	r.End()
+	if err := create(one); err != nil {
+		t.Fatalf("what the other has given back: %v", err)
+	}
+	bare := service("b", "", 30080)
+	r = two.Request(bare, nil)
+	defer r.End()
+	if err := errors.Join(takeAll(t.Context(), r, bare), commitOwn(r, store.AnyRevision)); !errors.Is(err, ErrPortTaken) {
+		t.Fatalf("a port that the other has: %v", err)
 	}
 }
 
-func TestConcurrentRequestsGetDifferentNumbers(t *testing.T) {
-	s := services(t, PortRange{30000, 30099})
-	var mu sync.Mutex
-	seen := map[int32]bool{}
-	var wg sync.WaitGroup
-	for range 10 {
-		wg.Go(func() {
-			for range 10 {
-				r := s.Request()
-				port, err := r.Port()
-				if err != nil {
-					t.Error(err)
-				}
-				r.Finish(true, nil, nil)
-				mu.Lock()
-				if seen[port] {
-					t.Errorf("port %d twice", port)
-				}
-				seen[port] = true
-				mu.Unlock()
-			}
-		})
+// A request holds a port; another request of its server learns that others have taken that very port; then the
+// first commits. It must not believe that the port is its own.
+func TestAPortIsLostBeforeItsCommit(t *testing.T) {
+	st := newStore(t)
+	one, two := services(t, st, PortRange{}), services(t, st, PortRange{})
+	create := func(s *Services, name string, port int32) *Request {
+		svc := service(name, "", port)
+		r := s.Request(svc, nil)
+		if err := takeAll(t.Context(), r, svc); err != nil {
+			t.Fatal(err)
+		}
+		return r
 	}
-	wg.Wait()
+	slow := create(one, "slow", 30080)
+	if err := commitOwn(create(two, "fast", 30080), store.MustNotExist); err != nil {
+		t.Fatal(err)
+	}
+	if err := commitOwn(create(one, "third", 30081), store.MustNotExist); err != nil {
+		t.Fatal(err)
+	}
+	if err := commitOwn(slow, store.MustNotExist); !errors.Is(err, ErrPortTaken) {
+		t.Fatal(err)
+	}
+}
+
+func service(name, ip string, ports ...int32) *corev1.Service {
+	svc := &corev1.Service{}
+	svc.Namespace, svc.Name = "n", name
+	if ip != "" {
+		svc.Spec.ClusterIPs = []string{ip}
+	}
+	for _, p := range ports {
+		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{NodePort: p})
+	}
+	return svc
+}
+
+// takeAll takes what a Service asks for.
+func takeAll(ctx context.Context, r *Request, svc *corev1.Service) error {
+	for _, ip := range heldAddresses(svc) {
+		if err := r.TakeAddress(ctx, ip, same); err != nil {
+			return err
+		}
+	}
+	for _, port := range heldPorts(svc) {
+		if err := r.TakePort(ctx, int32(port), same); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitOwn commits a request whose Service is no more than a key.
+func commitOwn(r *Request, expect store.Revision) error {
+	svc := r.new
+	if svc == nil {
+		svc = r.old
+	}
+	_, err := r.Commit(context.Background(), store.Op{Key: "/registry/services/specs/" + keyOf(svc), Value: []byte("x"), Expect: expect})
+	return err
 }

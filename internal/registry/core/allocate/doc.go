@@ -1,8 +1,14 @@
 // Package allocate hands out what Services need from finite ranges: cluster addresses and node ports.
 //
-// Everything lives in memory. What is taken is what the stored Services hold: the server calls Hold for
-// each of them before it serves, and from then on every write passes through a Request. A Request takes
-// at once, so that no two requests in flight get the same number, and gives back late: what it took, if
-// the write fails; what the old object held and the new one does not, once the write is committed. An
-// error can therefore leak a number until the next start but never hand one out twice.
+// The store is the truth, in kube-apiserver's own layout. An address belongs to whoever has committed the key
+// of its IPAddress, and node ports are bits of the one RangeAllocation. Both change in the commit that changes
+// the Service: the IPAddress must not be there yet, the RangeAllocation must be as it was read. So no two
+// Services get the same, whichever servers make them, and nothing is left behind by a server that dies.
+//
+// What is in memory (index.go, ports.go) is there to choose well, and may lag: the store decides. A number
+// that was chosen and turns out to be taken is a loss (registry.ErrLost), upon which the write begins anew and
+// chooses another; one that the client asked for is refused.
+//
+// A Request is one write: it takes numbers in memory at once, so that writes of one process do not choose the
+// same, and in the store when it commits.
 package allocate

@@ -5,17 +5,27 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/networking"
+	"github.com/proa-dev/proa/internal/store"
 )
 
-// Config says which ranges there are.
+// Config says which ranges there are, and where it is kept what is taken of them.
 type Config struct {
 	// ClusterIPRanges is one range, or one of each IP family, the primary family's first. The default is
-	// DefaultClusterIPRange.
+	// DefaultClusterIPRange. They are used as long as there are no ServiceCIDRs.
 	ClusterIPRanges []netip.Prefix
 	// NodePorts is the range of node ports; the default is DefaultNodePorts.
 	NodePorts PortRange
+	// Store keeps what is taken. Without one there are ranges, but nothing can be committed.
+	Store store.Store
+	// Now is the time; nil is time.Now.
+	Now func() time.Time
 }
 
 // PortRange is the ports from First to Last, both inside.
@@ -32,14 +42,24 @@ var (
 // Services allocates for all Services of one server. It is safe for concurrent use.
 type Services struct {
 	families []corev1.IPFamily // the primary first
+	first    netip.Addr        // of the primary range
+	store    store.Store
+	now      func() time.Time
+	kind     *registry.Type // of IPAddresses
+	// writing is held by the commit that changes the node ports, so that those of one process wait for each
+	// other instead of failing.
+	writing   chan struct{}
+	unclaimed chan struct{}
 
-	mu        sync.Mutex
-	addresses map[corev1.IPFamily]*addresses // the map is fixed, its pools are guarded by mu
-	ports     *pool                          // guarded by mu
-	portRange PortRange
+	mu       sync.Mutex
+	index    *index                               // guarded by mu
+	ports    *ports                               // guarded by mu
+	cidrs    map[string]*networkingv1.ServiceCIDR // guarded by mu; all there are
+	leaks    map[uint64]time.Time                 // guarded by mu; node ports that no Service has, since when
+	defaults []netip.Prefix                       // the ranges while there are no ServiceCIDRs
 }
 
-// New returns an allocator of which nothing is taken.
+// New returns an allocator that knows nothing yet of what is taken.
 func New(c Config) (*Services, error) {
 	if len(c.ClusterIPRanges) == 0 {
 		c.ClusterIPRanges = []netip.Prefix{DefaultClusterIPRange}
@@ -50,31 +70,32 @@ func New(c Config) (*Services, error) {
 	if c.NodePorts.First == 0 || c.NodePorts.Last < c.NodePorts.First {
 		return nil, fmt.Errorf("node port range %s is not a range of ports", c.NodePorts)
 	}
-	s := &Services{addresses: map[corev1.IPFamily]*addresses{}, portRange: c.NodePorts}
-	for _, prefix := range c.ClusterIPRanges {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Services{
+		store: c.Store, now: c.Now, kind: networking.IPAddresses.Erase(),
+		writing: make(chan struct{}, 1), unclaimed: make(chan struct{}, 1),
+		index: newIndex(), ports: newPorts(c.NodePorts),
+		cidrs: map[string]*networkingv1.ServiceCIDR{}, leaks: map[uint64]time.Time{}, defaults: c.ClusterIPRanges,
+	}
+	for i, prefix := range c.ClusterIPRanges {
 		a, err := newAddresses(prefix)
 		if err != nil {
 			return nil, err
 		}
-		if s.addresses[a.family()] != nil {
+		if i > 0 && a.family() == s.families[0] {
 			return nil, errors.New("service cluster IP ranges must be of different IP families")
 		}
-		s.addresses[a.family()] = a
+		if i == 0 {
+			s.first = a.address(1)
+		}
 		s.families = append(s.families, a.family())
 	}
-	first, last := uint64(c.NodePorts.First), uint64(c.NodePorts.Last)
-	s.ports = newPool(first, last, first, first+staticPortPart(last-first+1))
-	return s, nil
+	return s, s.index.setRanges(c.ClusterIPRanges)
 }
 
-func staticPortPart(size uint64) uint64 {
-	if size <= 16 {
-		return 0
-	}
-	return min(max(size/32, 16), 128)
-}
-
-// Default returns an allocator over the default ranges.
+// Default returns an allocator over the default ranges, without a store.
 func Default() *Services {
 	s, err := New(Config{})
 	if err != nil {
@@ -86,30 +107,9 @@ func Default() *Services {
 // Families that the server has ranges for, the primary first.
 func (s *Services) Families() []corev1.IPFamily { return s.families }
 
-// Hold takes what a stored Service holds. It is called for each of them at the start of a server. What is
-// outside of the ranges, or held by another too, is left: the Service keeps it until it changes.
-func (s *Services) Hold(svc *corev1.Service) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, ip := range heldAddresses(svc) {
-		if a := s.rangeOf(ip); a != nil {
-			_ = a.take(ip)
-		}
-	}
-	for _, port := range heldPorts(svc) {
-		if s.ports.contains(port) {
-			s.ports.take(port)
-		}
-	}
-}
-
-// rangeOf is the addresses of an address's family, nil if there is no such range.
-func (s *Services) rangeOf(ip netip.Addr) *addresses {
-	if ip.Is4() {
-		return s.addresses[corev1.IPv4Protocol]
-	}
-	return s.addresses[corev1.IPv6Protocol]
-}
+// APIServerAddress is the first address of the primary range. None gets it unasked: it is for the Service
+// "kubernetes" in namespace default, which asks for it.
+func (s *Services) APIServerAddress() netip.Addr { return s.first }
 
 // heldAddresses of a Service, which may be nil. Addresses in spellings of old ("010.0.0.1") are left out:
 // no range of today has handed them out.
@@ -148,12 +148,4 @@ func heldPorts(svc *corev1.Service) []uint64 {
 	}
 	add(svc.Spec.HealthCheckNodePort)
 	return held
-}
-
-// APIServerAddress is the first address of the primary range. None gets it unasked: it is for the Service
-// "kubernetes" in namespace default, which asks for it.
-func (s *Services) APIServerAddress() netip.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addresses[s.families[0]].address(1)
 }
