@@ -18,6 +18,7 @@ import (
 	"github.com/proa-dev/proa/internal/controller/rootca"
 	"github.com/proa-dev/proa/internal/controller/serviceaccount"
 	"github.com/proa-dev/proa/internal/controller/serviceaccounttoken"
+	"github.com/proa-dev/proa/internal/controller/servicecidr"
 	"github.com/proa-dev/proa/internal/controller/tainteviction"
 	"github.com/proa-dev/proa/internal/controller/ttlafterfinished"
 )
@@ -48,6 +49,7 @@ var Controllers = []Entry{
 	{Name: "serviceaccount-controller", Account: "service-account-controller", Start: serviceaccount.Start},
 	{Name: "serviceaccount-token-controller", Account: "tokens-controller", Start: serviceaccounttoken.Start},
 	{Name: "root-ca-certificate-publisher-controller", Account: "root-ca-cert-publisher", Start: rootca.Start},
+	{Name: "service-cidr-controller", Account: "service-cidrs-controller", Start: servicecidr.Start},
 	{Name: "job-controller", Start: job.Start},
 	{Name: "cronjob-controller", Start: cronjob.Start},
 	{Name: "ttl-after-finished-controller", Start: ttlafterfinished.Start},
