@@ -7,14 +7,10 @@ import (
 	"os"
 
 	"github.com/google/uuid"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/proa-dev/proa/internal/access"
 	"github.com/proa-dev/proa/internal/access/pki"
 	"github.com/proa-dev/proa/internal/client/leader"
-	"github.com/proa-dev/proa/internal/registry"
-	"github.com/proa-dev/proa/internal/registry/core/allocate"
 	"github.com/proa-dev/proa/internal/store"
 	"github.com/proa-dev/proa/internal/store/embedded"
 	"github.com/proa-dev/proa/internal/store/etcd"
@@ -90,25 +86,6 @@ func offerKeys(ctx context.Context, s store.Store, dir string) (store.KV, error)
 		return store.KV{}, err
 	}
 	return s.Get(ctx, sharedKeys)
-}
-
-// followServices tells the allocator what is in use, and what the other servers take and give back. What
-// this server takes it knows before. Two servers that each allocate at the same moment, before either's
-// event has come to the other, may choose the same address.
-func followServices(objects access.Objects, a *allocate.Services) {
-	known := map[string]*corev1.Service{}
-	objects.Follow(schema.GroupResource{Resource: "services"}, func(namespace, name string, o registry.Object) {
-		key := namespace + "/" + name
-		now, _ := o.(*corev1.Service)
-		if now == nil {
-			a.Request().Finish(true, nil, known[key])
-			delete(known, key)
-			return
-		}
-		a.Hold(now)
-		a.Request().Finish(true, now, known[key])
-		known[key] = now
-	})
 }
 
 // elected makes work wait until this server leads among those that share the store, and again after it has

@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -54,20 +52,23 @@ const drainTimeout = 10 * time.Second
 // plane is the parts of a control plane, wired. Everything is built in openPlane, in the order in which
 // things stand on each other, and run by run.
 type plane struct {
-	config    Config
-	log       *slog.Logger
-	store     store.Store
-	cache     *cache.Cache
-	pki       *pki.PKI
-	api       *apiserver.Server
-	listener  net.Listener
-	insecure  net.Listener // nil without an insecure port
-	address   netip.AddrPort
-	admin     *tls.Certificate
-	issuer    *authn.Issuer
-	scratch   string     // directory to remove at the end, "" if there is none
-	clusterIP netip.Addr // of the Service default/kubernetes
-	ready     chan struct{}
+	config   Config
+	log      *slog.Logger
+	store    store.Store
+	cache    *cache.Cache
+	pki      *pki.PKI
+	api      *apiserver.Server
+	listener net.Listener
+	insecure net.Listener // nil without an insecure port
+	address  netip.AddrPort
+	admin    *tls.Certificate
+	issuer   *authn.Issuer
+	scratch  string // directory to remove at the end, "" if there is none
+	services *allocate.Services
+	// serviceRange is where Services get their addresses from, and clusterIP that of default/kubernetes.
+	serviceRange netip.Prefix
+	clusterIP    netip.Addr
+	ready        chan struct{}
 }
 
 func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
@@ -87,15 +88,14 @@ func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
 	if err := whole(ctx, p.store); err != nil {
 		return nil, err
 	}
-	services, err := p.allocator()
-	if err != nil {
+	if err := p.openServices(); err != nil {
 		return nil, err
 	}
 	if err := p.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	p.cache = cache.New(p.store, cache.Options{Logger: p.log})
-	storage, err := apiserver.NewStorage(ctx, p.store, p.cache, builtin.Types(builtin.Options{Services: services}), p.log)
+	storage, err := apiserver.NewStorage(ctx, p.store, p.cache, builtin.Types(builtin.Options{Services: p.services}), p.log)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +107,7 @@ func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
 	if err := p.cache.Ready(ctx); err != nil {
 		return nil, err
 	}
-	if c.Etcd.used() {
-		followServices(storage, services)
-	} else if err := holdServices(ctx, storage, services); err != nil {
+	if err := p.followServices(ctx, storage); err != nil {
 		return nil, err
 	}
 	return p, p.openAPI(storage)
@@ -164,19 +162,6 @@ func (p *plane) openStore(ctx context.Context) error {
 	}
 	p.store = engine
 	return nil
-}
-
-func (p *plane) allocator() (*allocate.Services, error) {
-	c := allocate.Config{ClusterIPRanges: []netip.Prefix{allocate.DefaultClusterIPRange}}
-	if r := p.config.ServiceClusterIPRange; r != "" {
-		prefix, err := netip.ParsePrefix(r)
-		if err != nil {
-			return nil, err
-		}
-		c.ClusterIPRanges[0] = prefix.Masked()
-	}
-	p.clusterIP = c.ClusterIPRanges[0].Addr().Next()
-	return allocate.New(c)
 }
 
 func (p *plane) openKeys(ctx context.Context) (err error) {
@@ -295,18 +280,6 @@ func (p *plane) serveIssuer(issuer *authn.Issuer) error {
 	return nil
 }
 
-// holdServices tells the allocator what is in use.
-func holdServices(ctx context.Context, objects access.Objects, a *allocate.Services) error {
-	services, err := access.List[corev1.Service](ctx, objects, schema.GroupResource{Resource: "services"}, "", nil)
-	if err != nil {
-		return err
-	}
-	for _, s := range services {
-		a.Hold(s)
-	}
-	return nil
-}
-
 // abandon gives up what openPlane had opened when it failed.
 func (p *plane) abandon() {
 	for _, l := range []net.Listener{p.listener, p.insecure} {
@@ -406,7 +379,7 @@ func shutdown(ctx context.Context, s *http.Server, api *apiserver.Server) error 
 func (p *plane) begin(ctx context.Context, parts *sync.WaitGroup) error {
 	system := p.api.Local(&access.User{Name: "system:apiserver", Groups: []string{access.MastersGroup, access.AuthenticatedGroup}}, "proa")
 	err := bootstrap.Run(ctx, system, bootstrap.Options{
-		Address: advertised(p.address.Addr()), Port: int32(p.address.Port()), ClusterIP: p.clusterIP, ClientCA: p.pki.CA,
+		Address: advertised(p.address.Addr()), Port: int32(p.address.Port()), ServiceRange: p.serviceRange, ClusterIP: p.clusterIP, ClientCA: p.pki.CA,
 	})
 	if err != nil {
 		return err

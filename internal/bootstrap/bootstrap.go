@@ -11,10 +11,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -34,6 +36,8 @@ type Options struct {
 	// the Service has no endpoints.
 	Address netip.Addr
 	Port    int32
+	// ServiceRange is where Services get their addresses from.
+	ServiceRange netip.Prefix
 	// ClusterIP of the Service default/kubernetes.
 	ClusterIP netip.Addr
 	// ClientCA is the PEM of the authority that signs client certificates.
@@ -66,6 +70,9 @@ func Run(ctx context.Context, t client.Transport, o Options) error {
 	}
 	if err := ensure(ctx, t, client.ConfigMaps, authenticationInfo(o)); err != nil {
 		return fmt.Errorf("authentication information: %w", err)
+	}
+	if err := serviceRange(ctx, t, o); err != nil {
+		return fmt.Errorf("range of Services' addresses: %w", err)
 	}
 	if err := kubernetesService(ctx, t, o); err != nil {
 		return fmt.Errorf("service kubernetes: %w", err)
@@ -153,9 +160,39 @@ func authenticationInfo(o Options) *corev1.ConfigMap {
 	}
 }
 
+// serviceRange makes the ServiceCIDR of the server's own range. It is ready at once, with or without
+// controllers. One that is there is left as it is, of whatever range: Services have addresses from it.
+func serviceRange(ctx context.Context, t client.Transport, o Options) error {
+	cidr, err := client.ServiceCIDRs.Get(ctx, t, "", kubernetes)
+	if apierrors.IsNotFound(err) {
+		cidr, err = client.ServiceCIDRs.Create(ctx, t, &networkingv1.ServiceCIDR{
+			ObjectMeta: metav1.ObjectMeta{Name: kubernetes},
+			Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{o.ServiceRange.String()}},
+		})
+		if apierrors.IsAlreadyExists(err) {
+			return nil // another server is a step ahead
+		}
+	}
+	if err != nil || cidr.DeletionTimestamp != nil || meta.FindStatusCondition(cidr.Status.Conditions, networkingv1.ServiceCIDRConditionReady) != nil {
+		return err
+	}
+	cidr = cidr.DeepCopy()
+	meta.SetStatusCondition(&cidr.Status.Conditions, metav1.Condition{
+		Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue, Message: "Kubernetes default Service CIDR is ready",
+	})
+	_, err = client.ServiceCIDRs.UpdateStatus(ctx, t, cidr)
+	if apierrors.IsConflict(err) {
+		return nil // somebody else looks after it
+	}
+	return err
+}
+
+// kubernetes is the name of what stands for the cluster itself.
+const kubernetes = "kubernetes"
+
 // kubernetesService makes default/kubernetes and points it at this server.
 func kubernetesService(ctx context.Context, t client.Transport, o Options) error {
-	const name = "kubernetes"
+	const name = kubernetes
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: metav1.NamespaceDefault, Name: name,
