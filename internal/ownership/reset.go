@@ -17,14 +17,13 @@ type reset struct {
 // resets that are not the common ones, which are status for the object and spec for its status. The fields
 // of a reset are words with dots.
 var resets = map[string]string{
-	"certificatesigningrequests.certificates.k8s.io":                  "spec status",
-	"certificatesigningrequests.certificates.k8s.io/status":           "spec status.conditions",
-	"certificatesigningrequests.certificates.k8s.io/approval":         "spec status.certificate",
-	"podcertificaterequests.certificates.k8s.io":                      "",
-	"servicecidrs.networking.k8s.io":                                  "",
-	"pods/status":                                                     "spec metadata.deletionTimestamp metadata.ownerReferences",
-	"deployments.apps/status":                                         "spec metadata.labels",
-	"namespaces/finalize":                                             "status",
+	"certificatesigningrequests.certificates.k8s.io":          "spec status",
+	"certificatesigningrequests.certificates.k8s.io/status":   "spec status.conditions",
+	"certificatesigningrequests.certificates.k8s.io/approval": "spec status.certificate",
+	"podcertificaterequests.certificates.k8s.io":              "",
+	"pods/status":             "spec metadata.deletionTimestamp metadata.ownerReferences",
+	"deployments.apps/status": "spec metadata.labels",
+	"namespaces/finalize":     "status",
 	"validatingadmissionpolicies.admissionregistration.k8s.io/status": "metadata spec",
 	"storageversions.internal.apiserver.k8s.io/status":                "metadata spec",
 	"flowschemas.flowcontrol.apiserver.k8s.io/status":                 "metadata spec",

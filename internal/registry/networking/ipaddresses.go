@@ -21,7 +21,7 @@ var IPAddresses = registry.Resource[networkingv1.IPAddress]{
 	ValidateName: validateIPAddressName,
 	Validate:     validateIPAddress,
 	ValidateUpdate: func(new, old *networkingv1.IPAddress) field.ErrorList {
-		return apivalidation.ValidateImmutableField(new.Spec.ParentRef, old.Spec.ParentRef, field.NewPath("spec", "parentRef"))
+		return apivalidation.ValidateImmutableField((*shownParent)(new.Spec.ParentRef), (*shownParent)(old.Spec.ParentRef), field.NewPath("spec", "parentRef"))
 	},
 	Columns: []registry.Column[networkingv1.IPAddress]{{
 		Name: "ParentRef", Description: networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"],
@@ -51,6 +51,9 @@ func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
 	errs = append(errs, validateSegment(ref.Name, path.Child("name"))...)
 	return append(errs, invalids(path.Child("namespace"), ref.Namespace, content.IsPathSegmentName(ref.Namespace))...)
 }
+
+// shownParent is how kube-apiserver shows a reference in errors: by the names of its Go fields.
+type shownParent struct{ Group, Resource, Namespace, Name string }
 
 func parentText(ref *networkingv1.ParentReference) string {
 	if ref == nil {

@@ -233,7 +233,7 @@ func TestIPAddress(t *testing.T) {
 	registrytest.Update(t, IPAddresses, valid,
 		row{"labels", func(a *networkingv1.IPAddress) { a.Labels = map[string]string{"a": "b"} }, nil},
 		row{"parent", ref(func(r *networkingv1.ParentReference) { r.Name = "back" }), []string{
-			`spec.parentRef: Invalid value: {"group":"gateway.example.com","resource":"Gateways","namespace":"default","name":"back"}: field is immutable`,
+			`spec.parentRef: Invalid value: {"Group":"gateway.example.com","Resource":"Gateways","Namespace":"default","Name":"back"}: field is immutable`,
 		}},
 	)
 	typ := IPAddresses.Erase()
@@ -265,7 +265,7 @@ func TestServiceCIDR(t *testing.T) {
 		row{"two of a family", cidrs("10.1.0.0/24", "10.2.0.0/24"),
 			[]string{`spec.cidrs: Invalid value: ["10.1.0.0/24","10.2.0.0/24"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64`}},
 		row{"three", cidrs("10.1.0.0/24", "fd00::/112", "fd01::/112"),
-			[]string{`spec.cidrs: Invalid value: {"cidrs":["10.1.0.0/24","fd00::/112","fd01::/112"]}: may only hold up to 2 values`}},
+			[]string{`spec.cidrs: Invalid value: {"CIDRs":["10.1.0.0/24","fd00::/112","fd01::/112"]}: may only hold up to 2 values`}},
 		row{"host bits", cidrs("10.1.0.1/24"),
 			[]string{`spec.cidrs[0]: Invalid value: "10.1.0.1/24": must not have bits set beyond the prefix length`}},
 	)

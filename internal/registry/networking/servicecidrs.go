@@ -16,7 +16,7 @@ import (
 var ServiceCIDRs = registry.Resource[networkingv1.ServiceCIDR]{
 	Group: "networking.k8s.io", Kind: "ServiceCIDR", Name: "servicecidrs",
 	Versions:       []registry.Version[networkingv1.ServiceCIDR]{registry.Hub[networkingv1.ServiceCIDR]("v1")},
-	ValidateCreate: func(c *networkingv1.ServiceCIDR) field.ErrorList { return validateCIDRs(c.Spec.CIDRs, &c.Spec) },
+	ValidateCreate: func(c *networkingv1.ServiceCIDR) field.ErrorList { return validateCIDRs(c.Spec.CIDRs) },
 	ValidateUpdate: validateServiceCIDRUpdate,
 	Status:         func(c *networkingv1.ServiceCIDR) any { return &c.Status },
 	Columns: []registry.Column[networkingv1.ServiceCIDR]{
@@ -33,12 +33,15 @@ var cidrsPath = field.NewPath("spec", "cidrs")
 // maxCIDRs is one of each IP family.
 const maxCIDRs = 2
 
-func validateCIDRs(cidrs []string, spec *networkingv1.ServiceCIDRSpec) field.ErrorList {
+// shownRanges is how kube-apiserver shows the spec in errors: by the names of its Go fields.
+type shownRanges struct{ CIDRs []string }
+
+func validateCIDRs(cidrs []string) field.ErrorList {
 	switch {
 	case len(cidrs) == 0:
 		return field.ErrorList{field.Required(cidrsPath, "at least one CIDR required")}
 	case len(cidrs) > maxCIDRs:
-		return field.ErrorList{field.Invalid(cidrsPath, spec, "may only hold up to 2 values")}
+		return field.ErrorList{field.Invalid(cidrsPath, shownRanges{cidrs}, "may only hold up to 2 values")}
 	}
 	var errs field.ErrorList
 	for i, cidr := range cidrs {
@@ -67,7 +70,7 @@ func validateServiceCIDRUpdate(new, old *networkingv1.ServiceCIDR) field.ErrorLi
 		}
 	}
 	if becomesDual {
-		errs = append(errs, validateCIDRs(is, &new.Spec)...)
+		errs = append(errs, validateCIDRs(is)...)
 	}
 	return errs
 }
