@@ -54,7 +54,7 @@ func TestMalformedRequests(t *testing.T) {
 		"a length in hexadecimal":        {post + "Content-Length: 0x1\r\n\r\nx", 400},
 		"an unknown coding":              {post + "Transfer-Encoding: cow\r\n\r\n", 501},
 		"chunks within another coding":   {post + "Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n", 501},
-		"two codings":                    {post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		"two codings":                    {post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501},
 		"a space before the colon":       {post + "Content-Length : 1\r\n\r\nx", 400},
 		"a null in a header":             {get + "X: a\x00b\r\n\r\n", 400},
 		"no host":                        {"GET /version HTTP/1.1\r\n\r\n", 400},
@@ -116,7 +116,7 @@ func TestStopIsNoErrorToInformers(t *testing.T) {
 		t.Fatal(err)
 	}
 	failed := make(chan error, 100)
-	factory := informers.NewSharedInformerFactory(client, 0)
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace("default"))
 	informer := factory.Core().V1().ConfigMaps().Informer()
 	if err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { failed <- err }); err != nil {
 		t.Fatal(err)
