@@ -96,7 +96,7 @@ func number(t *testing.T, e store.Store, key string) (n int64) {
 // present state.
 func checkHistory(t *testing.T, e store.Store) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	oldest, err := e.Oldest(ctx)
 	if err != nil {
