@@ -19,6 +19,9 @@ import (
 // user of the request needs the verb impersonate on each thing that the headers ask for; if one is
 // missing, the error is Forbidden. When it succeeds, the headers are gone from h.
 func Impersonate(ctx context.Context, h http.Header, user *access.User, authorizer access.Authorizer) (*access.User, error) {
+	if !impersonates(h) {
+		return nil, nil
+	}
 	wanted := wantedIdentity(h)
 	if len(wanted) == 0 {
 		return nil, nil
@@ -42,6 +45,16 @@ func Impersonate(ctx context.Context, h http.Header, user *access.User, authoriz
 		}
 	}
 	return &u, nil
+}
+
+// impersonates tells whether there is any header of impersonation: hardly a request has one.
+func impersonates(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, "Impersonate-") {
+			return true
+		}
+	}
+	return false
 }
 
 // wantedIdentity lists what the headers ask for. The kinds are those that a bad request's message shows.
