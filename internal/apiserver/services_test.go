@@ -164,6 +164,7 @@ func TestTwoServersShareRanges(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	small := func(s *setting) {
+		s.followed = true
 		s.services = allocate.Config{
 			ClusterIPRanges: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/27")}, NodePorts: allocate.PortRange{First: 30000, Last: 30027},
 		}

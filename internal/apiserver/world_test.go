@@ -58,6 +58,8 @@ type setting struct {
 	cache    cache.Options
 	withRBAC bool
 	services allocate.Config
+	// followed tells the allocator of other servers' claims.
+	followed bool
 	// wrap puts something between the server and its store.
 	wrap func(store.Store) store.Store
 }
@@ -99,10 +101,12 @@ func newWorld(t testing.TB, change ...func(*setting)) *world {
 	if err := ca.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	storage.Follow(networkingv1.Resource("ipaddresses"), func(_, name string, o registry.Object) {
-		address, _ := o.(*networkingv1.IPAddress)
-		services.Changed(name, address)
-	})
+	if set.followed {
+		storage.Follow(networkingv1.Resource("ipaddresses"), func(_, name string, o registry.Object) {
+			address, _ := o.(*networkingv1.IPAddress)
+			services.Changed(name, address)
+		})
+	}
 	set.Storage = storage
 	if set.withRBAC {
 		set.Authorizer = authz.Union{authz.Masters{}, authz.NewRBAC(storage)}
