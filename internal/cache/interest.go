@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/selection"
+
 	"github.com/proa-dev/proa/internal/store"
 )
 
 // interest finds the watchers that may want a change. Each watcher stands in one bucket, by the most
-// telling thing its selector fixes: key, then name, then an indexed field, then namespace, then nothing.
-// A change looks into the few buckets that its own key and values name. Guarded by the table's mu.
+// telling thing its selector fixes: key, then name, then an indexed field, then a label, then namespace, then
+// nothing. A change looks into the few buckets that its own key and values name. Guarded by the table's mu.
 type interest struct {
 	indexed []int // positions in Item.Fields, as in Schema.Indexed
 
@@ -18,6 +20,9 @@ type interest struct {
 	byName      map[string]*bucket
 	byNamespace map[string]*bucket
 	byField     []map[string]*bucket // one for each of indexed
+	byLabel     map[string]*bucket   // by labelKey
+
+	scratch []byte // of labelKey
 
 	count int
 }
@@ -35,6 +40,7 @@ func newInterest(indexed []int) interest {
 		byKey:       map[string]*bucket{},
 		byName:      map[string]*bucket{},
 		byNamespace: map[string]*bucket{},
+		byLabel:     map[string]*bucket{},
 	}
 	for range indexed {
 		x.byField = append(x.byField, map[string]*bucket{})
@@ -66,7 +72,7 @@ func (x *interest) remove(w *Watcher) {
 // watchers returns all, in no order.
 func (x *interest) watchers() []*Watcher {
 	found := slices.Clone(x.all.watchers)
-	for _, buckets := range append([]map[string]*bucket{x.byKey, x.byName, x.byNamespace}, x.byField...) {
+	for _, buckets := range append([]map[string]*bucket{x.byKey, x.byName, x.byNamespace, x.byLabel}, x.byField...) {
 		for _, b := range buckets {
 			found = append(found, b.watchers...)
 		}
@@ -88,10 +94,35 @@ func (x *interest) choose(s *Selector) *bucket {
 			}
 		}
 	}
+	if key, value, ok := s.fixedLabel(); ok {
+		return bucketFor(x.byLabel, string(appendLabelKey(nil, key, value)))
+	}
 	if s.Namespace != "" {
 		return bucketFor(x.byNamespace, s.Namespace)
 	}
 	return &x.all
+}
+
+// fixedLabel is a label that whatever the selector wants has, if it says so.
+func (s *Selector) fixedLabel() (key, value string, ok bool) {
+	if s.Labels == nil {
+		return "", "", false
+	}
+	requirements, _ := s.Labels.Requirements()
+	for _, r := range requirements {
+		switch r.Operator() {
+		case selection.Equals, selection.DoubleEquals, selection.In:
+			if values := r.ValuesUnsorted(); len(values) == 1 {
+				return r.Key(), values[0], true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// appendLabelKey appends what tells a label from all others: neither key nor value has a '='.
+func appendLabelKey(b []byte, key, value string) []byte {
+	return append(append(append(b, key...), '='), value...)
 }
 
 func bucketFor(home map[string]*bucket, value string) *bucket {
@@ -121,8 +152,31 @@ func (x *interest) find(found []*bucket, c *change) []*bucket {
 			found = appendBucket(found, x.byField[n], c.prev.field(field))
 		}
 	}
+	if len(x.byLabel) > 0 {
+		found = x.findLabels(found, c.item, nil)
+		found = x.findLabels(found, c.prev, c.item)
+	}
 	if len(x.all.watchers) > 0 {
 		found = append(found, &x.all)
+	}
+	return found
+}
+
+// findLabels appends the buckets of an item's labels, without those that another has as well.
+func (x *interest) findLabels(found []*bucket, i, without *Item) []*bucket {
+	if i == nil {
+		return found
+	}
+	for key, value := range i.Labels.All() {
+		if without != nil {
+			if other, ok := without.Labels.Lookup(key); ok && other == value {
+				continue
+			}
+		}
+		x.scratch = appendLabelKey(x.scratch[:0], key, value)
+		if b := x.byLabel[string(x.scratch)]; b != nil {
+			found = append(found, b)
+		}
 	}
 	return found
 }
