@@ -1,4 +1,4 @@
-package typedjson
+package typedjson_test
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/proa-dev/proa/internal/registry/encoding/typedjson"
 )
 
 const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"pod-1","namespace":"bench","labels":{"app":"bench","pick":"no",` +
@@ -22,7 +24,7 @@ func BenchmarkDecodePod(b *testing.B) {
 	b.Run("Plan", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if !Decode(data, new(corev1.Pod)) {
+			if !typedjson.Decode(data, new(corev1.Pod)) {
 				b.Fatal("not read")
 			}
 		}
@@ -39,14 +41,14 @@ func BenchmarkDecodePod(b *testing.B) {
 
 func BenchmarkAppendPod(b *testing.B) {
 	var o corev1.Pod
-	if !Decode([]byte(pod), &o) {
+	if !typedjson.Decode([]byte(pod), &o) {
 		b.Fatal("not read")
 	}
 	b.Run("Plan", func(b *testing.B) {
 		b.ReportAllocs()
 		var buf []byte
 		for b.Loop() {
-			buf, _ = Append(buf[:0], &o)
+			buf, _ = typedjson.Append(buf[:0], &o)
 		}
 	})
 	b.Run("Library", func(b *testing.B) {

@@ -1,4 +1,4 @@
-package typedjson
+package typedjson_test
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/proa-dev/proa/internal/registry/encoding/typedjson"
 )
 
 // The oracle is the library that merges JSON, and the one that reads the result.
@@ -28,7 +30,7 @@ func TestMergeIsEqualToTheLibraries(t *testing.T) {
 			for range 6 {
 				patch := thin(r, encode(t, fill, typ))
 				object := read(t, typ, document)
-				if !Merge(patch, object.Interface()) {
+				if !typedjson.Merge(patch, object.Interface()) {
 					left++
 					continue
 				}
@@ -66,7 +68,7 @@ func encode(t *testing.T, fill interface{ Fill(any) }, typ reflect.Type) []byte 
 
 func mustAppend(t *testing.T, o any) []byte {
 	t.Helper()
-	data, ok := Append(nil, o)
+	data, ok := typedjson.Append(nil, o)
 	if !ok {
 		t.Fatalf("%T is not written", o)
 	}
@@ -76,7 +78,7 @@ func mustAppend(t *testing.T, o any) []byte {
 func read(t *testing.T, typ reflect.Type, data []byte) reflect.Value {
 	t.Helper()
 	o := reflect.New(typ)
-	if !Decode(data, o.Interface()) {
+	if !typedjson.Decode(data, o.Interface()) {
 		t.Fatalf("%s is not read: %s", typ, data)
 	}
 	return o
