@@ -67,11 +67,12 @@ func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 		parts.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
 				p.log.Error(name+" ended", "err", err)
+				p.ended.Store(name, err)
 			}
 		})
 	}
 	if p.config.runs(Controllers) {
-		run("controller manager", p.elected("kube-controller-manager", func(ctx context.Context) error { return runControllers(ctx, ids, p.clusterKeys(), metrics, p.log) }))
+		run("controller-manager", p.elected("kube-controller-manager", func(ctx context.Context) error { return runControllers(ctx, ids, p.clusterKeys(), metrics, p.log) }))
 	}
 	if p.config.runs(Scheduler) {
 		run("scheduler", p.elected("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, placing, p.log) }))
@@ -80,6 +81,23 @@ func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 		run("nodes", p.elected("proa-simulated-nodes", func(ctx context.Context) error { return runNodes(ctx, ids, p.config.Nodes, metrics, p.log) }))
 	}
 	return nil
+}
+
+// components tells of the parts that Kubernetes knows, for componentstatuses.
+func (p *plane) components() map[string]func(context.Context) error {
+	checks := map[string]func(context.Context) error{}
+	for component, part := range map[string]string{"controller-manager": Controllers, "scheduler": Scheduler} {
+		checks[component] = func(context.Context) error {
+			if !p.config.runs(part) {
+				return errors.New("this server does not run it")
+			}
+			if err, ended := p.ended.Load(component); ended {
+				return fmt.Errorf("it ended: %w", err.(error))
+			}
+			return nil
+		}
+	}
+	return checks
 }
 
 // clusterKeys are what controllers publish or sign with.

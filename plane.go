@@ -69,6 +69,7 @@ type plane struct {
 	serviceRange netip.Prefix
 	clusterIP    netip.Addr
 	ready        chan struct{}
+	ended        sync.Map // of the names of parts that have ended before their time, to why
 }
 
 func openPlane(ctx context.Context, c Config) (_ *plane, err error) {
@@ -228,6 +229,8 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 		Audiences:    audiences,
 		Rules:        authorizer,
 		Kubelets:     apiserver.NewTransport(kubelets, nil),
+		Components:   p.components(),
+		Flags:        p.config.Flags,
 		GoawayChance: p.config.GoawayChance,
 		Version:      KubernetesVersion + "+proa" + Version,
 		Logger:       p.log,

@@ -84,6 +84,8 @@ type Config struct {
 	// GoawayChance is the chance that an HTTP/2 request makes its client connect anew, so that clients
 	// spread over several servers behind a load balancer; 0 is never, and the most is 0.02.
 	GoawayChance float64
+	// Flags are those of the command line, which /flagz shows; nil leaves that path out.
+	Flags map[string]string
 	// Logger gets what an operator should know; nil is slog.Default().
 	Logger *slog.Logger
 }

@@ -24,6 +24,7 @@ func apiserverCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Config.Disable = proa.Parts
+			f.Flags = shown(cmd.Flags())
 			return f.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}

@@ -33,6 +33,7 @@ func serverCommand() *cobra.Command {
 		Short: "Run a whole control plane: API server, controllers, scheduler and nodes in one process",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.Flags = shown(cmd.Flags())
 			return f.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
@@ -101,6 +102,13 @@ func (f *serverFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	go (&footprint.Keeper{Cool: s.Cool}).Run(ctx)
 	return s.Wait()
+}
+
+// shown are all flags with their values, for /flagz. None of them is a secret: those are in files.
+func shown(flags *pflag.FlagSet) map[string]string {
+	values := map[string]string{}
+	flags.VisitAll(func(f *pflag.Flag) { values[f.Name] = f.Value.String() })
+	return values
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {

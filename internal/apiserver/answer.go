@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
@@ -90,6 +91,9 @@ func (r *resource) itemProtobuf(v *registry.TypeVersion, item *cache.Item) ([]by
 
 // write sends an answer in the format the client wants.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, c *call, f format, a *answer) error {
+	if scale, ok := a.other.(*autoscalingv1.Scale); ok && f.as != "" {
+		return s.writeTransformed(w, r, c, f, a.code, scale)
+	}
 	if a.other != nil {
 		return s.writeObject(w, r, f, a.code, a.other)
 	}
@@ -101,11 +105,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, c *call, f format
 		if err != nil {
 			return err
 		}
-		t, err := c.transform(r, f, o)
-		if err != nil {
-			return err
-		}
-		return s.writeObject(w, r, f, a.code, t)
+		return s.writeTransformed(w, r, c, f, a.code, o)
 	}
 	if a.object != nil && f.media == mediaJSON && !f.pretty && c.res.protobuf {
 		return c.writeWritten(w, r, f, a)
@@ -144,6 +144,14 @@ func (c *call) writeWritten(w http.ResponseWriter, r *http.Request, f format, a 
 		answers.Put(buf)
 	}
 	return err
+}
+
+func (s *Server) writeTransformed(w http.ResponseWriter, r *http.Request, c *call, f format, code int, o registry.Object) error {
+	t, err := c.transform(r, f, o)
+	if err != nil {
+		return err
+	}
+	return s.writeObject(w, r, f, code, t)
 }
 
 func (s *Server) hubOf(r *resource, a *answer) (registry.Object, error) {
@@ -318,6 +326,11 @@ func acceptsGzip(r *http.Request) bool {
 
 // writeError sends an error as a Status, unless an answer has begun: there is no room for it then.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	s.writeErrorIn(w, r, err, allMedia)
+}
+
+// writeErrorIn sends an error where not every media type is served.
+func (s *Server) writeErrorIn(w http.ResponseWriter, r *http.Request, err error, media []string) {
 	if rec, ok := w.(*recorder); ok && rec.code != 0 {
 		s.log.Debug("an answer broke off", "path", r.URL.Path, "err", err)
 		return
@@ -326,7 +339,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
 	}
-	f, nerr := negotiate(r, offer{media: allMedia})
+	f, nerr := negotiate(r, offer{media: media})
 	if nerr != nil {
 		f = format{media: mediaJSON, pretty: true}
 	}

@@ -68,6 +68,9 @@ func (c *call) parseOptions(q url.Values, userAgent string) error {
 	var err error
 	switch c.verb {
 	case "get":
+		if isTrue(q, "export") {
+			return badRequest("the export parameter, deprecated since v1.14, is no longer supported")
+		}
 		c.get.ResourceVersion = q.Get("resourceVersion")
 	case "list", "watch":
 		c.list, err = parseListOptions(q)

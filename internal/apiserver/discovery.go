@@ -94,7 +94,7 @@ func newCatalog(rs *routes) *catalog {
 }
 
 func (s *Server) addDiscovery() {
-	s.Handle("/api", http.HandlerFunc(s.serveCoreVersions))
+	s.Handle("/api", s.readOnly(http.HandlerFunc(s.serveCoreVersions)))
 	s.Handle("/api/", http.HandlerFunc(s.serveCoreResources))
 	s.Handle("/apis", http.HandlerFunc(s.serveGroups))
 	s.Handle("/apis/", http.HandlerFunc(s.serveGroup))
@@ -163,7 +163,7 @@ func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveCoreResources(w http.ResponseWriter, r *http.Request) {
 	parts := splitPath(r.URL.Path)
 	if len(parts) == 1 {
-		s.serveCoreVersions(w, r)
+		s.readOnly(http.HandlerFunc(s.serveCoreVersions)).ServeHTTP(w, r)
 		return
 	}
 	s.serveResources(w, r, schema.GroupVersion{Version: parts[1]}, len(parts) == 2)
@@ -195,14 +195,10 @@ func (s *Server) serveResources(w http.ResponseWriter, r *http.Request, gv schem
 		return
 	}
 	l := c.resourceList(gv)
-	s.answerDiscovery(w, r, &l)
+	s.readOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answerDiscovery(w, r, &l) })).ServeHTTP(w, r)
 }
 
 func (s *Server) answerDiscovery(w http.ResponseWriter, r *http.Request, o runtime.Object) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.writeError(w, r, noSuchMethod())
-		return
-	}
 	f, err := negotiate(r, offer{media: allMedia})
 	if err == nil {
 		err = s.writeObject(w, r, f, http.StatusOK, o)
@@ -295,7 +291,7 @@ func subresources(rt route) []subresource {
 
 // storageHash changes when what is stored does: clients compare it before and after an upgrade.
 func storageHash(t *registry.Type) string {
-	if !t.Has("get") {
+	if !t.Has("get") || t.Computed {
 		return ""
 	}
 	g := t.Storage.GroupVersionKind()

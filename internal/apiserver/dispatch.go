@@ -57,7 +57,10 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	if !c.routed() {
 		return nil, noSuchPath()
 	}
-	if !c.allowsMethod(r.Method) {
+	switch {
+	case c.verb == "watch" && c.allows("list") && !c.allows("watch"):
+		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	case !c.allowsMethod(r.Method):
 		return nil, noSuchMethod()
 	}
 	if c.name != "" {

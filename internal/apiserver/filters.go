@@ -9,14 +9,12 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/proa-dev/proa/internal/access"
 	"github.com/proa-dev/proa/internal/access/audit"
@@ -56,6 +54,9 @@ func (s *Server) Unprotected() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.account(w, r, everyone) })
 }
 
+// cacheNothing is the Cache-Control of nearly all answers.
+const cacheNothing = "no-cache, private"
+
 // account gives the request its ID, and counts and logs it when it is over. user is nil where the request
 // has to say who sends it.
 func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.User) {
@@ -67,17 +68,18 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 	h := w.Header()
 	id := audit.ID(r)
 	audit.Echo(h, id)
-	h.Set("Cache-Control", "no-cache, private")
+	h.Set("Cache-Control", cacheNothing)
 	if s.goaway > 0 && r.ProtoMajor == 2 && rand.Float64() < s.goaway {
 		h.Set("Connection", "close") // in HTTP/2, GOAWAY
 	}
 	begin := time.Now()
 	rec := &recorder{ResponseWriter: w}
-	counts := s.metrics.begin(st)
+	counts := s.metrics.begin(st, r)
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
 			s.recovered(rec, r, id, p)
 		} else if p != nil {
+			counts.aborts.Inc()
 			defer panic(p)
 		}
 		took := time.Since(begin)
@@ -241,27 +243,6 @@ func (s *Server) authorize(ctx context.Context, a *access.Attributes) error {
 	}
 	return access.Forbidden(a, reason)
 }
-
-// warnings adds Warning headers, each text once, while the answer has not begun.
-type warnings struct {
-	header http.Header
-	total  int
-	seen   []string
-}
-
-func (w *warnings) add(text string) {
-	if text == "" || w.total > maxWarnings || slices.Contains(w.seen, text) {
-		return
-	}
-	w.seen = append(w.seen, text)
-	w.total += len(text)
-	if header, err := utilnet.NewWarningHeader(http.StatusOK+99, "-", text); err == nil {
-		w.header.Add("Warning", header)
-	}
-}
-
-// maxWarnings bounds the warnings of one answer, in bytes.
-const maxWarnings = 4096
 
 // recorder notes what was answered.
 type recorder struct {

@@ -49,7 +49,7 @@ func TestPanicsAreCaught(t *testing.T) {
 	text := string(w.must("GET", "/metrics", "").body)
 	for _, want := range []string{
 		"apiserver_request_panics_total 4\n",
-		`apiserver_request_total{code="500",group="",resource="configmaps",scope="namespace",subresource="",verb="POST",version="v1"} 3`,
+		`apiserver_request_total{code="500",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1"} 3`,
 		`apiserver_current_inflight_requests{request_kind="mutating"} 0`,
 	} {
 		if !strings.Contains(text, want) {
@@ -94,7 +94,7 @@ func TestRequestsUnderWayAreLimited(t *testing.T) {
 	text := string(w.must("GET", "/metrics", "").body)
 	for _, want := range []string{
 		`apiserver_current_inflight_requests{request_kind="mutating"} 0`,
-		`apiserver_request_total{code="429",group="",resource="configmaps",scope="namespace",subresource="",verb="POST",version="v1"} 1`,
+		`apiserver_request_total{code="429",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1"} 1`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("metrics lack %s", want)
@@ -109,7 +109,7 @@ func TestWatchesAreNotLimited(t *testing.T) {
 		w.watch(t, configMaps+"?watch=1", userHeader+": eve").want("ADDED a k=1")
 	}
 	w.must("GET", configMaps, "", userHeader+": eve")
-	if text := string(w.must("GET", "/metrics", "").body); !strings.Contains(text, `apiserver_longrunning_requests{group="",resource="configmaps",scope="namespace",subresource="",verb="WATCH",version="v1"} 5`) {
+	if text := string(w.must("GET", "/metrics", "").body); !strings.Contains(text, `apiserver_longrunning_requests{component="apiserver",group="",resource="configmaps",scope="namespace",subresource="",verb="WATCH",version="v1"} 5`) {
 		t.Error("metrics do not show five watches")
 	}
 }

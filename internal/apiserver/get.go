@@ -9,6 +9,10 @@ import (
 )
 
 func (s *Server) get(ctx context.Context, c *call) (*answer, error) {
+	if c.typ.Computed {
+		item, err := s.compute(ctx, c)
+		return &answer{code: http.StatusOK, item: item}, err
+	}
 	at, err := readAt(c.get.ResourceVersion)
 	if err != nil {
 		return nil, err

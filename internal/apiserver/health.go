@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,25 +53,41 @@ func (s *Server) addHealthPaths() {
 		}
 		s.Handle("/"+endpoint, s.healthHandler(endpoint, checks))
 		for _, c := range checks {
-			s.Handle("/"+endpoint+"/"+c.name, s.healthHandler(endpoint, []healthCheck{c}))
+			s.Handle("/"+endpoint+"/"+c.name, singleCheck(c))
 		}
 	}
 }
 
+// singleCheck answers for one check. Whoever may ask for it by name is told why it failed.
+func singleCheck(c healthCheck) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+		defer cancel()
+		if err := c.check(ctx); err != nil {
+			http.Error(w, fmt.Sprintf("internal server error: %v", err), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, "ok")
+	})
+}
+
 func (s *Server) healthHandler(endpoint string, checks []healthCheck) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		exclude := r.URL.Query()["exclude"]
+		query := r.URL.Query()
+		exclude := slices.Compact(slices.Sorted(slices.Values(query["exclude"])))
 		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 		defer cancel()
 		var lines strings.Builder
 		failed := false
 		for _, c := range checks {
-			if i := slices.Index(exclude, c.name); i >= 0 {
+			if i, found := slices.BinarySearch(exclude, c.name); found {
 				exclude = slices.Delete(exclude, i, i+1)
 				fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.name)
 				continue
 			}
-			if err := c.check(ctx); err != nil {
+			err := c.check(ctx)
+			s.metrics.health.observe(c.name, endpoint, err)
+			if err != nil {
 				failed = true
 				s.log.Warn("health check failed", "endpoint", endpoint, "check", c.name, "err", err)
 				fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.name)
@@ -78,25 +95,32 @@ func (s *Server) healthHandler(endpoint string, checks []healthCheck) http.Handl
 			}
 			fmt.Fprintf(&lines, "[+]%s ok\n", c.name)
 		}
-		for _, name := range exclude {
-			fmt.Fprintf(&lines, "warn: some health checks cannot be excluded: no matches for %q\n", name)
+		if len(exclude) > 0 {
+			fmt.Fprintf(&lines, "warn: some health checks cannot be excluded: no matches for %s\n", quoted(exclude))
 		}
-		writeHealth(w, r, endpoint, lines.String(), failed)
+		writeHealth(w, endpoint, lines.String(), failed, query.Has("verbose"))
 	})
 }
 
-func writeHealth(w http.ResponseWriter, r *http.Request, endpoint, lines string, failed bool) {
+func quoted(names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = strconv.Quote(n)
+	}
+	return strings.Join(out, ",")
+}
+
+// writeHealth says what each check found only if one failed, or somebody wants to know.
+func writeHealth(w http.ResponseWriter, endpoint, lines string, failed, verbose bool) {
+	if failed {
+		http.Error(w, fmt.Sprintf("%s%s check failed", lines, endpoint), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if r.URL.Path == "/"+endpoint { // and not for a single check, as kube-apiserver has it
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-	}
-	switch {
-	case failed:
-		w.WriteHeader(http.StatusInternalServerError)
-		fmt.Fprintf(w, "%s%s check failed\n", lines, endpoint)
-	case r.URL.Query().Has("verbose"):
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if verbose {
 		fmt.Fprintf(w, "%s%s check passed\n", lines, endpoint)
-	default:
-		fmt.Fprint(w, "ok")
+		return
 	}
+	fmt.Fprint(w, "ok")
 }

@@ -108,6 +108,9 @@ func (c *call) continueAt() (cache.At, string, error) {
 
 // findPage carries out a list.
 func (s *Server) findPage(ctx context.Context, c *call) (*page, error) {
+	if c.typ.Computed {
+		return s.computePage(ctx, c)
+	}
 	sel, err := c.parseSelection()
 	if err != nil {
 		return nil, err

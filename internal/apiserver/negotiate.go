@@ -96,10 +96,15 @@ func (o offer) otherShape(c clause) error {
 // known tells whether a clause names a media type of Kubernetes, whatever its parameters want of it.
 func (c clause) known() bool { return slices.Contains(allMedia, c.kind+"/"+c.sub) }
 
+// matches tells whether a clause takes a media type.
+func (c clause) matches(media string) bool {
+	kind, sub, _ := strings.Cut(media, "/")
+	return c.kind == "*" || c.kind == kind && (c.sub == "*" || c.sub == sub)
+}
+
 func (o offer) serve(c clause) (format, bool) {
 	for _, media := range o.media {
-		kind, sub, _ := strings.Cut(media, "/")
-		if c.kind != "*" && (c.kind != kind || c.sub != "*" && c.sub != sub) {
+		if !c.matches(media) {
 			continue
 		}
 		f := format{media: media, stream: c.params["stream"] == "watch"}
@@ -164,16 +169,17 @@ func parseAccept(header string) []clause {
 	return clauses
 }
 
-// wantsPretty follows kube-apiserver: the parameter decides, then the media type's, then whether a person
-// at a terminal or in a browser seems to be asking.
+// wantsPretty follows kube-apiserver: the media type's parameter decides if it is 1, then the query's, then
+// whether a person at a terminal or in a browser seems to be asking.
 func wantsPretty(r *http.Request, c clause) bool {
-	if r.URL.RawQuery != "" {
-		if q := r.URL.Query(); q.Has("pretty") {
-			return parseBool(q.Get("pretty"))
-		}
+	if c.params["pretty"] == "1" {
+		return true
 	}
-	if p, ok := c.params["pretty"]; ok {
-		return parseBool(p)
+	if strings.Contains(r.URL.RawQuery, "pretty") {
+		if text := r.URL.Query().Get("pretty"); text != "" {
+			pretty, err := strconv.ParseBool(text)
+			return err == nil && pretty
+		}
 	}
 	agent := r.UserAgent()
 	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")

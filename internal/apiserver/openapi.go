@@ -81,7 +81,7 @@ func (d *apiDocuments) serveV3(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/openapi/v3/")
 	e := d.current().V3(path)
 	if e == nil {
-		http.NotFound(w, r)
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	if hash := r.URL.Query().Get("hash"); hash != "" {
@@ -97,10 +97,10 @@ func (d *apiDocuments) serveV3(w http.ResponseWriter, r *http.Request) {
 
 func (d *apiDocuments) serve(w http.ResponseWriter, r *http.Request, e *openapi.Entry, proto, protoOld string) {
 	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
+	h["Vary"] = []string{"Accept-Encoding", "Accept"}
 	media := documentMedia(r, "json", proto, protoOld)
 	if media == "" {
-		h.Del("Cache-Control")
+		h.Set("Cache-Control", cacheNothing)
 		h.Del("Expires")
 		w.WriteHeader(http.StatusNotAcceptable)
 		return

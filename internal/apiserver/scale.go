@@ -25,6 +25,23 @@ var scaleVersion = &registry.TypeVersion{
 	FromHub: func(o registry.Object) (registry.Object, error) { return o, nil },
 }
 
+// scaleColumns are what kubectl shows of a Scale.
+var scaleColumns = []registry.TypeColumn{
+	{Name: "Name", Type: "string", Description: metaDoc["name"], Value: func(o registry.Object) any { return o.GetName() }},
+	{
+		Name: "Desired", Type: "integer", Description: autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"],
+		Value: func(o registry.Object) any { return o.(*autoscalingv1.Scale).Spec.Replicas },
+	},
+	{
+		Name: "Available", Type: "integer", Description: autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"],
+		Value: func(o registry.Object) any { return o.(*autoscalingv1.Scale).Status.Replicas },
+	},
+	{
+		Name: "Age", Type: "string", Description: metaDoc["creationTimestamp"],
+		Value: func(o registry.Object) any { return registry.Since(o.GetCreationTimestamp()) },
+	},
+}
+
 // scaleOf shows an object as its Scale.
 func (c *call) scaleOf(o registry.Object) *autoscalingv1.Scale {
 	s := &autoscalingv1.Scale{

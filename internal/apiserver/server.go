@@ -35,6 +35,10 @@ type Config struct {
 	// and nodes serve; nil is NewTransport's, which believes any certificate. Upgrades use the dialer and
 	// the TLS configuration of either, so it must be an *http.Transport or wrap one.
 	Kubelets, Pods http.RoundTripper
+	// Components are looked at when somebody asks for componentstatuses, beside the store: nil is well.
+	Components map[string]func(context.Context) error
+	// Flags are the command line's, for /flagz; nil leaves that out.
+	Flags map[string]string
 	// Version that /version and User-Agents tell: "v1.36.3+proa0.1".
 	Version string
 	Logger  *slog.Logger
@@ -64,7 +68,7 @@ type Server struct {
 	*Storage
 	authn     access.Authenticator
 	authz     access.Authorizer
-	admission admission.Chain
+	admission *admission.Timed
 	tokens    *authn.TokenRequests
 	verifier  authn.Tokens
 	audiences []string
@@ -91,6 +95,10 @@ type Server struct {
 	discovered atomic.Pointer[catalog]
 	// checks are what the health endpoints look at.
 	checks []healthCheck
+	// components are what componentstatuses tell of, by name.
+	components map[string]func(context.Context) error
+	// started is when this server was made.
+	started time.Time
 
 	// active counts the requests under way.
 	active *gate
@@ -104,7 +112,7 @@ type Server struct {
 // New makes a server. It serves once Handler is connected.
 func New(c Config) *Server {
 	s := &Server{
-		Storage: c.Storage, authn: c.Authenticator, authz: c.Authorizer, admission: c.Admission, tokens: c.Tokens,
+		Storage: c.Storage, authn: c.Authenticator, authz: c.Authorizer, admission: admission.NewTimed(c.Admission), tokens: c.Tokens,
 		verifier: c.Verifier, audiences: c.Audiences, rules: c.Rules, kubelets: c.Kubelets,
 		kubeletsUnverified: unverified(c.Kubelets), pods: c.Pods, goaway: c.GoawayChance,
 		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody,
@@ -126,7 +134,10 @@ func New(c Config) *Server {
 		s.maxBody = DefaultMaxBody
 	}
 	s.draining, s.drain = context.WithCancel(context.Background())
+	s.started = s.clock.Now()
+	s.addComponents(c.Components)
 	s.addPaths()
+	s.addZpages(c.Flags)
 	return s
 }
 

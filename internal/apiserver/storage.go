@@ -34,7 +34,7 @@ func NewStorage(ctx context.Context, st store.Store, ca *cache.Cache, types []*r
 	resources := make([]*resource, len(types))
 	for i, t := range types {
 		r := newResource(t)
-		if t.Has("get") {
+		if t.Has("get") && !t.Computed {
 			table, err := ca.Add(ctx, r.schema())
 			if err != nil {
 				return nil, fmt.Errorf("load %s: %w", t.GroupResource(), err)

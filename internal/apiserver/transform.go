@@ -57,7 +57,7 @@ func (c *call) newTable(f format) *metav1.Table {
 			Name: "Name", Type: "string", Format: "name", Description: metaDoc["name"],
 		})
 	}
-	for _, col := range c.typ.Columns {
+	for _, col := range c.columns() {
 		priority := int32(0)
 		if col.Wide {
 			priority = 1
@@ -71,15 +71,15 @@ func (c *call) newTable(f format) *metav1.Table {
 
 // namesItself tells that the type's own columns include the name.
 func (c *call) namesItself() bool {
-	return slices.ContainsFunc(c.typ.Columns, func(col registry.TypeColumn) bool { return col.Name == "Name" })
+	return slices.ContainsFunc(c.columns(), func(col registry.TypeColumn) bool { return col.Name == "Name" })
 }
 
 func (c *call) addRow(t *metav1.Table, o registry.Object, policy metav1.IncludeObjectPolicy, f format) error {
-	row := metav1.TableRow{Cells: make([]any, 0, len(c.typ.Columns)+1)}
+	row := metav1.TableRow{Cells: make([]any, 0, len(c.columns())+1)}
 	if !c.namesItself() {
 		row.Cells = append(row.Cells, o.GetName())
 	}
-	for _, col := range c.typ.Columns {
+	for _, col := range c.columns() {
 		row.Cells = append(row.Cells, col.Value(o))
 	}
 	switch policy {
@@ -90,14 +90,34 @@ func (c *call) addRow(t *metav1.Table, o registry.Object, policy metav1.IncludeO
 		}
 		row.Object.Raw = data
 	case metav1.IncludeObject:
-		data, err := versionJSON(c.version, o)
+		data, err := c.wholeJSON(o)
 		if err != nil {
 			return err
 		}
-		row.Object.Raw = c.res.withTypeMeta(c.version, data)
+		row.Object.Raw = data
 	}
 	t.Rows = append(t.Rows, row)
 	return nil
+}
+
+// columns are those of what the call shows: a Scale has its own.
+func (c *call) columns() []registry.TypeColumn {
+	if c.subresource == "scale" {
+		return scaleColumns
+	}
+	return c.typ.Columns
+}
+
+// wholeJSON is an object with its kind.
+func (c *call) wholeJSON(o registry.Object) ([]byte, error) {
+	if c.subresource == "scale" {
+		return encoding.JSON(o)
+	}
+	data, err := versionJSON(c.version, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.res.withTypeMeta(c.version, data), nil
 }
 
 // partial is an object's metadata alone.

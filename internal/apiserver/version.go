@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -25,7 +26,18 @@ func (s *Server) versionHandler() http.Handler {
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler,
 		Platform: fmt.Sprintf("%s/%s", runtime.GOOS, runtime.GOARCH),
 	}
-	return jsonHandler(info)
+	return s.readOnly(jsonHandler(info))
+}
+
+// readOnly refuses all methods but GET, as kube-apiserver does for some of its paths.
+func (s *Server) readOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			s.writeError(w, r, noSuchMethod())
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // jsonHandler answers with a value that does not change.
@@ -43,14 +55,34 @@ func jsonHandler(v any) http.Handler {
 // indexHandler lists what there is.
 func (s *Server) indexHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		paths := s.pathNames()
-		for i, p := range paths {
-			if len(p) > 1 {
-				paths[i] = strings.TrimSuffix(p, "/")
-			}
-		}
-		jsonHandler(map[string][]string{"paths": paths}).ServeHTTP(w, r)
+		jsonHandler(map[string][]string{"paths": s.indexed()}).ServeHTTP(w, r)
 	})
+}
+
+// indexed are the paths that the index shows: of the API those of groups and versions, and of what helps in
+// finding faults nothing.
+func (s *Server) indexed() []string {
+	c := s.catalog()
+	paths := []string{"/apis/"}
+	for _, p := range s.pathNames() {
+		if !strings.HasSuffix(p, "/") && !strings.HasPrefix(p, "/debug/") && p != "/index.html" {
+			paths = append(paths, p)
+		}
+	}
+	for gv := range c.resources {
+		if gv.Group == "" {
+			paths = append(paths, "/api/"+gv.Version)
+		} else {
+			paths = append(paths, "/apis/"+gv.Group+"/"+gv.Version)
+		}
+	}
+	for _, g := range c.groups {
+		if g != "" {
+			paths = append(paths, "/apis/"+g)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // addPaths connects what is no resource.
@@ -59,7 +91,7 @@ func (s *Server) addPaths() {
 	s.Handle("/index.html", s.indexHandler())
 	s.Handle("/version", s.versionHandler())
 	s.Handle("/version/", s.versionHandler())
-	s.Handle("/metrics", s.metricsHandler())
+	s.addMetrics()
 	s.Handle(BackupPath, s.backupHandler())
 	s.addProfiles()
 	s.addHealth()

@@ -47,6 +47,8 @@ type Resource[T any] struct {
 	StoredIn schema.GroupVersion
 	// Verbs that the resource has; nil is all of them.
 	Verbs []string
+	// Computed objects are not stored: the API layer makes them when somebody asks.
+	Computed bool
 
 	// Default fills the zero fields of the hub. It runs on every decoded object, request and stored, and
 	// must be idempotent.

@@ -56,8 +56,8 @@ type Type struct {
 	MarkDeleted    func(Object)
 	TTL            func(Object) time.Duration
 
-	OrphansWarning                                                                                     string
-	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected bool
+	OrphansWarning                                                                                               string
+	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected, Computed bool
 }
 
 // TypeVersion is one version of a Type.
@@ -65,8 +65,9 @@ type TypeVersion struct {
 	schema.GroupVersion
 	// Kind of objects in this version.
 	Kind string
-	// Deprecated is the text to warn with, "" if the version is in good standing.
-	Deprecated string
+	// Deprecated is the text to warn with, "" if the version is in good standing; Removed, the release that
+	// serves it no longer, "" if none is set.
+	Deprecated, Removed string
 	// New makes an empty object of the version's own Go type.
 	New func() Object
 	// ToHub and FromHub convert. They may share memory between argument and result; the argument is not
@@ -186,7 +187,7 @@ func (r Resource[T]) Erase() *Type {
 		Actions:        r.Actions,
 
 		StatusOnCreate: r.StatusOnCreate, CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
-		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, OrphansWarning: r.OrphansWarning, NeverCollected: r.NeverCollected,
+		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, OrphansWarning: r.OrphansWarning, NeverCollected: r.NeverCollected, Computed: r.Computed,
 	}
 	if t.Singular == "" {
 		t.Singular = strings.ToLower(r.Kind)
@@ -220,6 +221,7 @@ func (r Resource[T]) eraseVersions(t *Type) {
 			GroupVersion: v.groupVersion(r.Group),
 			Kind:         r.Kind,
 			Deprecated:   v.Deprecated,
+			Removed:      v.Removed,
 			New:          v.new,
 			IsHub:        v.hub,
 			Fields:       v.Fields,

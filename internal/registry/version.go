@@ -16,6 +16,8 @@ type Version[T any] struct {
 	Group *string
 	// Deprecated is the text of the Warning header that every use of the version answers with.
 	Deprecated string
+	// Removed is the release that serves a deprecated version no longer, such as "1.25"; "" if none is set.
+	Removed string
 	// Fields are the names that field selectors use in this version, each with the name of the resource's
 	// Field that it means; nil is the resource's own names.
 	Fields map[string]string
@@ -73,6 +75,12 @@ func (v Version[T]) In(group string) Version[T] {
 // DeprecatedWith makes every use of the version answer with a warning.
 func (v Version[T]) DeprecatedWith(warning string) Version[T] {
 	v.Deprecated = warning
+	return v
+}
+
+// RemovedIn says which release of Kubernetes serves the version no longer.
+func (v Version[T]) RemovedIn(release string) Version[T] {
+	v.Removed = release
 	return v
 }
 

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,7 @@ var (
 	got    = flag.String("got", "", "directory to write Proa's answers to, for comparing them by other means")
 	proa   = flag.String("proa", "../../bin/proa", "the binary to test")
 	tools  = flag.String("tools", "../../.tools", "where etcd and kube-apiserver are")
-	only   = flag.String("only", "", "run the scripts whose names contain this")
+	only   = flag.String("only", "", "run the scripts whose names contain one of these, separated by commas")
 )
 
 func scripts(t *testing.T) []string {
@@ -23,7 +24,7 @@ func scripts(t *testing.T) []string {
 	}
 	var chosen []string
 	for _, s := range all {
-		if strings.Contains(s, *only) {
+		if slices.ContainsFunc(strings.Split(*only, ","), func(part string) bool { return strings.Contains(s, part) }) {
 			chosen = append(chosen, s)
 		}
 	}

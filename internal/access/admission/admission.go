@@ -73,28 +73,51 @@ type Chain []Plugin
 
 // Mutate runs the mutators in order until one refuses.
 func (c Chain) Mutate(ctx context.Context, r *Request) error {
-	for _, p := range c {
-		m, ok := p.(Mutator)
-		if !ok || !p.Handles(r.Operation, r.Resource.GroupResource(), r.Subresource) {
-			continue
-		}
-		if err := m.Mutate(ctx, r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.run(ctx, r, admit, stopwatch{})
 }
 
 // Validate runs the validators in order until one refuses.
 func (c Chain) Validate(ctx context.Context, r *Request) error {
-	for _, p := range c {
-		v, ok := p.(Validator)
-		if !ok || !p.Handles(r.Operation, r.Resource.GroupResource(), r.Subresource) {
+	return c.run(ctx, r, validate, stopwatch{})
+}
+
+// half is one of the two rounds of admission.
+type half int
+
+const (
+	admit half = iota
+	validate
+)
+
+func (c Chain) run(ctx context.Context, r *Request, h half, w stopwatch) error {
+	for i, p := range c {
+		ran, err := h.of(ctx, p, r)
+		if !ran {
 			continue
 		}
-		if err := v.Validate(ctx, r); err != nil {
+		w.lap(i, err)
+		if err != nil {
+			w.stop(err)
 			return err
 		}
 	}
+	w.stop(nil)
 	return nil
+}
+
+// of runs a plugin's part in this half, if it has one and wants to see the write.
+func (h half) of(ctx context.Context, p Plugin, r *Request) (ran bool, err error) {
+	if !p.Handles(r.Operation, r.Resource.GroupResource(), r.Subresource) {
+		return false, nil
+	}
+	if h == admit {
+		if m, ok := p.(Mutator); ok {
+			return true, m.Mutate(ctx, r)
+		}
+		return false, nil
+	}
+	if v, ok := p.(Validator); ok {
+		return true, v.Validate(ctx, r)
+	}
+	return false, nil
 }

@@ -9,7 +9,7 @@ import (
 
 // cronJobV1beta1 is the version before v1. It has the same fields.
 var cronJobV1beta1 = registry.Spoke("v1beta1", cronJobFromBeta, cronJobToBeta).
-	DeprecatedWith("batch/v1beta1 CronJob is deprecated in v1.21+; use batch/v1 CronJob")
+	DeprecatedWith("batch/v1beta1 CronJob is deprecated in v1.21+; use batch/v1 CronJob").RemovedIn("1.25")
 
 func cronJobFromBeta(c *batchv1beta1.CronJob) (*batchv1.CronJob, error) {
 	return &batchv1.CronJob{

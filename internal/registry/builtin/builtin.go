@@ -32,6 +32,7 @@ func Types(o Options) []*registry.Type {
 	}
 	return []*registry.Type{
 		core.Bindings.Erase(),
+		core.ComponentStatuses.Erase(),
 		core.ConfigMaps.Erase(),
 		core.Endpoints.Erase(),
 		core.Events.Erase(),
