@@ -339,7 +339,7 @@ func (s *Server) writeErrorIn(w http.ResponseWriter, r *http.Request, err error,
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
 	}
-	f, nerr := negotiate(r, offer{media: media})
+	f, nerr := negotiate(r, offer{media: media, lenient: true})
 	if nerr != nil {
 		f = format{media: mediaJSON, pretty: true}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/proa-dev/proa/internal/cache"
 	"github.com/proa-dev/proa/internal/registry/encoding"
@@ -52,7 +54,8 @@ func (s *Server) computePage(ctx context.Context, c *call) (*page, error) {
 // compute makes one object that is not stored, as if it were at rest.
 func (s *Server) compute(ctx context.Context, c *call) (*cache.Item, error) {
 	if s.components[c.name] == nil {
-		return nil, c.notFound()
+		// kube-apiserver names the kind here, in lower case, and not the resource.
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: c.typ.Singular}, c.name)
 	}
 	return s.computeItem(ctx, c.res, c.name)
 }

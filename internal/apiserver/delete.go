@@ -54,12 +54,9 @@ func (c *call) decodeDeleteOptions() error {
 func (c *call) deleteQuery(q url.Values) error {
 	o := &c.delete
 	o.DryRun = q["dryRun"]
-	if s := q.Get("gracePeriodSeconds"); s != "" {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return badRequest("%v", err)
-		}
-		o.GracePeriodSeconds = &n
+	var err error
+	if o.GracePeriodSeconds, err = optionalInt(q, "gracePeriodSeconds"); err != nil {
+		return err
 	}
 	if q.Has("orphanDependents") {
 		v := parseBool(q.Get("orphanDependents"))

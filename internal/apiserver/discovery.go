@@ -184,12 +184,20 @@ func (s *Server) serveGroup(w http.ResponseWriter, r *http.Request) {
 		g.TypeMeta = metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}
 		s.answerDiscovery(w, r, &g)
 	default:
+		if parts[1] == "" {
+			http.NotFound(w, r)
+			return
+		}
 		s.serveResources(w, r, schema.GroupVersion{Group: parts[1], Version: parts[2]}, len(parts) == 3)
 	}
 }
 
 func (s *Server) serveResources(w http.ResponseWriter, r *http.Request, gv schema.GroupVersion, whole bool) {
 	c := s.catalog()
+	if gv.Group != "" && len(c.versions[gv.Group]) == 0 {
+		http.NotFound(w, r)
+		return
+	}
 	if _, ok := c.resources[gv]; !ok || !whole {
 		s.writeError(w, r, noSuchPath())
 		return

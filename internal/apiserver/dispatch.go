@@ -57,8 +57,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	if !c.routed() {
 		return nil, noSuchPath()
 	}
-	switch {
-	case c.verb == "watch" && c.allows("list") && !c.allows("watch"):
+	switch listed := c.verb == "watch" && c.allows("list") && !c.allows("watch"); {
+	case listed && info.prefixWatch:
+		return nil, noSuchPath()
+	case listed:
+		c.warn(rt.version.Deprecated)
 		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
 	case !c.allowsMethod(r.Method):
 		return nil, noSuchMethod()

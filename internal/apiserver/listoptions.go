@@ -30,19 +30,14 @@ func parseListOptions(q url.Values) (metav1.ListOptions, error) {
 	if o.SendInitialEvents, err = optionalBool(q, "sendInitialEvents"); err != nil {
 		return o, err
 	}
-	if s := q.Get("limit"); s != "" {
-		if o.Limit, err = strconv.ParseInt(s, 10, 64); err != nil {
-			return o, badRequest("%v", err)
-		}
+	if o.TimeoutSeconds, err = optionalInt(q, "timeoutSeconds"); err != nil {
+		return o, err
 	}
-	if s := q.Get("timeoutSeconds"); s != "" {
-		seconds, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return o, badRequest("%v", err)
-		}
-		o.TimeoutSeconds = &seconds
+	limit, err := optionalInt(q, "limit")
+	if limit != nil {
+		o.Limit = *limit
 	}
-	return o, nil
+	return o, err
 }
 
 // checkListOptions refuses combinations that have no meaning, with kube-apiserver's words.

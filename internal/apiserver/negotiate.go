@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -37,6 +38,8 @@ type offer struct {
 	// kind is that of the answer; list tells whether it is one.
 	kind string
 	list bool
+	// lenient offers, those of errors and logs, look at parameters of media types that nobody knows too.
+	lenient bool
 }
 
 var (
@@ -51,14 +54,14 @@ type clause struct {
 	q         float64
 }
 
-// negotiate picks the format of the answer. The Accept header is read as RFC 9110 says; of clauses with
-// equal weight the first that can be served wins.
+// negotiate picks the format of the answer. Of clauses with equal weight the first that can be served wins.
+// Where kube-apiserver differs from RFC 9110, so does this: a wildcard for all subtypes is none, names are
+// compared by case, and a weight of 0 is merely the least.
 func negotiate(r *http.Request, o offer) (format, error) {
-	header := r.Header.Get("Accept")
-	if header == "" {
-		header = "*/*"
+	clauses, err := o.clauses(r)
+	if err != nil {
+		return format{}, err
 	}
-	clauses := parseAccept(header)
 	for _, c := range clauses {
 		if f, ok := o.serve(c); ok {
 			f.pretty = wantsPretty(r, c)
@@ -70,11 +73,24 @@ func negotiate(r *http.Request, o offer) (format, error) {
 			return format{}, err
 		}
 	}
-	if !slices.ContainsFunc(clauses, clause.known) {
-		return format{}, serverResponse(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
+	return format{}, notAcceptable(o.media)
+}
+
+// clauses are those of the Accept header. One that names no media type of the endpoint at all leads no further.
+func (o offer) clauses(r *http.Request) ([]clause, error) {
+	header := r.Header.Get("Accept")
+	if header == "" {
+		header = "*/*"
+	}
+	clauses := parseAccept(header)
+	known := func(c clause) bool {
+		return c.kind == "*" && c.sub == "*" || slices.Contains(o.media, c.kind+"/"+c.sub)
+	}
+	if !o.lenient && !slices.ContainsFunc(clauses, known) {
+		return nil, serverResponse(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
 			"406: Not Acceptable\n\nAvailable representations: "+strings.Join(o.media, ", "))
 	}
-	return format{}, notAcceptable(o.media)
+	return clauses, nil
 }
 
 // otherShape is the error of a clause that takes a list for an object, or an object for a list.
@@ -93,8 +109,13 @@ func (o offer) otherShape(c clause) error {
 	return nil
 }
 
-// known tells whether a clause names a media type of Kubernetes, whatever its parameters want of it.
-func (c clause) known() bool { return slices.Contains(allMedia, c.kind+"/"+c.sub) }
+// converts tells whether a clause asks for another kind, if only by half.
+func (c clause) converts() bool { return c.has("as") || c.has("g") || c.has("v") }
+
+func (c clause) has(param string) bool {
+	_, ok := c.params[param]
+	return ok
+}
 
 // matches tells whether a clause takes a media type.
 func (c clause) matches(media string) bool {
@@ -107,9 +128,13 @@ func (o offer) serve(c clause) (format, bool) {
 		if !c.matches(media) {
 			continue
 		}
-		f := format{media: media, stream: c.params["stream"] == "watch"}
+		stream, version := c.params["stream"], c.params["sv"]
+		if stream != "" && (stream != "watch" || media == mediaYAML) || version != "" && version != "v1" {
+			continue
+		}
+		f := format{media: media, stream: stream == "watch"}
 		as := c.params["as"]
-		if as == "" {
+		if !c.converts() {
 			return f, true
 		}
 		if !o.transforms(c) || as == "Table" && media == mediaProtobuf {
@@ -129,13 +154,13 @@ func (o offer) transforms(c clause) bool {
 	return slices.Contains(o.as, c.params["as"])
 }
 
-// parseAccept returns the clauses by descending weight, those of weight 0 left out.
+// parseAccept returns the clauses by descending weight. A weight that is no number is 0.
 func parseAccept(header string) []clause {
 	var clauses []clause
 	for part := range strings.SplitSeq(header, ",") {
 		fields := strings.Split(part, ";")
 		c := clause{q: 1}
-		c.kind, c.sub, _ = strings.Cut(strings.ToLower(strings.TrimSpace(fields[0])), "/")
+		c.kind, c.sub, _ = strings.Cut(strings.TrimSpace(fields[0]), "/")
 		if c.kind == "" {
 			continue
 		}
@@ -143,9 +168,7 @@ func parseAccept(header string) []clause {
 			k, v, _ := strings.Cut(p, "=")
 			k, v = strings.TrimSpace(k), strings.TrimSpace(v)
 			if k == "q" {
-				if q, err := strconv.ParseFloat(v, 64); err == nil {
-					c.q = q
-				}
+				c.q = weight(v)
 				continue
 			}
 			if c.params == nil {
@@ -153,20 +176,25 @@ func parseAccept(header string) []clause {
 			}
 			c.params[k] = strings.Trim(v, `"`)
 		}
-		if c.q > 0 {
-			clauses = append(clauses, c)
-		}
+		clauses = append(clauses, c)
 	}
 	slices.SortStableFunc(clauses, func(a, b clause) int {
-		switch {
-		case a.q > b.q:
-			return -1
-		case a.q < b.q:
-			return 1
-		}
-		return 0
+		return cmp.Or(cmp.Compare(b.q, a.q), cmp.Compare(a.breadth(), b.breadth()))
 	})
 	return clauses
+}
+
+// breadth is how many of a clause's two names are wildcards: the narrower comes first.
+func (c clause) breadth() int {
+	return strings.Count(c.kind, "*") + strings.Count(c.sub, "*")
+}
+
+func weight(text string) float64 {
+	q, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0
+	}
+	return q
 }
 
 // wantsPretty follows kube-apiserver: the media type's parameter decides if it is 1, then the query's, then

@@ -86,7 +86,12 @@ func (d *apiDocuments) serveV3(w http.ResponseWriter, r *http.Request) {
 	}
 	if hash := r.URL.Query().Get("hash"); hash != "" {
 		if hash != e.Hash {
-			http.Redirect(w, r, e.URL(path), http.StatusMovedPermanently)
+			h := w.Header()
+			h.Set("Vary", "Accept")
+			h.Set("ETag", strconv.Quote(e.Hash))
+			h.Set("Content-Type", mediaJSON)
+			h.Set("Location", e.URL(path))
+			w.WriteHeader(http.StatusMovedPermanently)
 			return
 		}
 		w.Header().Set("Cache-Control", "public, immutable")
@@ -97,8 +102,11 @@ func (d *apiDocuments) serveV3(w http.ResponseWriter, r *http.Request) {
 
 func (d *apiDocuments) serve(w http.ResponseWriter, r *http.Request, e *openapi.Entry, proto, protoOld string) {
 	h := w.Header()
-	h["Vary"] = []string{"Accept-Encoding", "Accept"}
+	h.Set("Vary", "Accept")
 	media := documentMedia(r, "json", proto, protoOld)
+	if media != "" || proto == protoV2 {
+		h.Add("Vary", "Accept-Encoding")
+	}
 	if media == "" {
 		h.Set("Cache-Control", cacheNothing)
 		h.Del("Expires")

@@ -89,8 +89,7 @@ func (s *Server) updateScale(ctx context.Context, c *call) (*answer, error) {
 func (s *Server) changeScale(ctx context.Context, c *call, decide func(live *autoscalingv1.Scale) (*autoscalingv1.Scale, error)) (*answer, error) {
 	a, err := s.change(ctx, c, false, func(live registry.Object) (registry.Object, error) {
 		shown := c.scaleOf(live)
-		applies := c.patchType == applyPatch
-		if applies {
+		if c.verb == "patch" { // a patch sees them, the answer does not
 			entries, err := ownership.ToScale(c.typ, live.GetManagedFields(), c.version.GroupVersion)
 			if err != nil {
 				return nil, err
@@ -112,7 +111,7 @@ func (s *Server) changeScale(ctx context.Context, c *call, decide func(live *aut
 			o.SetUID(in.UID)
 		}
 		c.typ.Scale.SetReplicas(o, in.Spec.Replicas)
-		if !applies {
+		if c.patchType != applyPatch {
 			return o, nil
 		}
 		entries, err := ownership.FromScale(c.typ, live.GetManagedFields(), c.version.GroupVersion, in.ManagedFields)

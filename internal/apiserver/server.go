@@ -146,12 +146,12 @@ func (s *Server) Handle(path string, h http.Handler) { s.paths[path] = h }
 
 // HandleStatic serves a document that does not change.
 func (s *Server) HandleStatic(path, media string, data []byte) {
-	s.Handle(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Handle(path, s.readOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		if err := writeBody(w, r, format{media: media}, http.StatusOK, data); err != nil {
 			s.log.Debug("write a document", "path", path, "err", err)
 		}
-	}))
+	})))
 }
 
 // serve finds who answers the request. It runs inside the filters.

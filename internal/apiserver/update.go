@@ -245,6 +245,10 @@ func (c *call) checkPreconditions(o registry.Object, t target) error {
 		}
 		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
 	default:
+		// What is no number is no conflict: kube-apiserver lets the parser have its word.
+		if _, err := strconv.ParseUint(rv, 10, 64); err != nil {
+			return err
+		}
 		if rv != strconv.FormatInt(t.revision, 10) {
 			return c.conflict(modified)
 		}

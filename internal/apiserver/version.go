@@ -40,6 +40,17 @@ func (s *Server) readOnly(h http.Handler) http.Handler {
 	})
 }
 
+// only serves a path with a final slash, and nothing below it.
+func (s *Server) only(path string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != path {
+			s.writeError(w, r, noSuchPath())
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // jsonHandler answers with a value that does not change.
 func jsonHandler(v any) http.Handler {
 	data, err := json.MarshalIndent(v, "", "  ")
@@ -90,7 +101,7 @@ func (s *Server) addPaths() {
 	s.Handle("/", s.indexHandler())
 	s.Handle("/index.html", s.indexHandler())
 	s.Handle("/version", s.versionHandler())
-	s.Handle("/version/", s.versionHandler())
+	s.Handle("/version/", s.only("/version/", s.versionHandler()))
 	s.addMetrics()
 	s.Handle(BackupPath, s.backupHandler())
 	s.addProfiles()

@@ -55,21 +55,24 @@ func (s *Server) openWatch(ctx context.Context, c *call, sel *selection) (*watch
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.watchTimeout())
+	life, cancel := context.WithCancel(ctx)
 	undrain := context.AfterFunc(s.draining, cancel)
-	end := func() {
+	cw, err := c.res.table.Watch(life, o)
+	if err != nil {
 		undrain()
 		cancel()
-	}
-	cw, err := c.res.table.Watch(ctx, o)
-	if err != nil {
-		end()
 		return nil, err
 	}
-	initial := c.list.SendInitialEvents
+	// Its time runs from here: how long it may wait for a revision is another matter.
+	ctx, expire := context.WithTimeout(life, c.watchTimeout())
+	end := func() {
+		undrain()
+		expire()
+		cancel()
+	}
 	w := &watcher{
 		Watcher: cw, call: c, ctx: ctx, end: end, bookmarks: c.list.AllowWatchBookmarks,
-		initialEnd: c.list.AllowWatchBookmarks && initial != nil && *initial,
+		initialEnd: c.list.AllowWatchBookmarks && o.Initial,
 	}
 	w.beginIdle()
 	return w, nil

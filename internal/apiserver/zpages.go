@@ -99,7 +99,6 @@ func negotiateZpage(r *http.Request, kind string) (format, error) {
 		return format{media: mediaText}, nil
 	}
 	for _, c := range parseAccept(header) {
-		asked := c.params["as"] != "" || c.params["g"] != "" || c.params["v"] != ""
 		_, served := zpageVersions[c.params["v"]]
 		served = served && c.params["as"] == kind && c.params["g"] == zpageGroup
 		for _, media := range zpageMedia {
@@ -107,7 +106,7 @@ func negotiateZpage(r *http.Request, kind string) (format, error) {
 				continue
 			}
 			switch {
-			case media == mediaText && !asked:
+			case media == mediaText && !c.converts():
 				return format{media: media}, nil
 			case media != mediaText && served:
 				return format{media: media, as: kind, asVersion: c.params["v"], pretty: wantsPretty(r, c)}, nil
