@@ -40,6 +40,21 @@ func parseListOptions(q url.Values) (metav1.ListOptions, error) {
 	return o, err
 }
 
+// optionalInt reads a number; it is nil if there is none.
+func optionalInt(q url.Values, name string) (*int64, error) {
+	if !q.Has(name) {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(q.Get(name), 10, 64)
+	if err != nil {
+		return nil, badRequest("%v", err)
+	}
+	return &n, nil
+}
+
+// isTrue reads a boolean parameter; one that is not there is false.
+func isTrue(q url.Values, name string) bool { return q.Has(name) && parseBool(q.Get(name)) }
+
 // checkListOptions refuses combinations that have no meaning, with kube-apiserver's words.
 func (c *call) checkListOptions() error {
 	check := checkOfList

@@ -24,6 +24,10 @@ const maxAgentError = 50_000
 
 // serveLog hands on a container's log, which the node's agent keeps.
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, c *call, q url.Values) error {
+	// A log is text, whatever is asked for; but what is asked for must be there for other resources.
+	if _, err := negotiate(r, offer{media: allMedia, lenient: true}); err != nil {
+		return err
+	}
 	o, err := logOptions(q)
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())
@@ -132,15 +136,19 @@ func logOptions(q url.Values) (*corev1.PodLogOptions, error) {
 	} {
 		*to = q.Has(name) && parseBool(q.Get(name))
 	}
-	for name, to := range map[string]**int64{"sinceSeconds": &o.SinceSeconds, "tailLines": &o.TailLines, "limitBytes": &o.LimitBytes} {
-		if !q.Has(name) {
+	// In this order: of several that are no numbers the first is told.
+	for _, n := range []struct {
+		name string
+		to   **int64
+	}{{"sinceSeconds", &o.SinceSeconds}, {"tailLines", &o.TailLines}, {"limitBytes", &o.LimitBytes}} {
+		if !q.Has(n.name) {
 			continue
 		}
-		n, err := strconv.ParseInt(q.Get(name), 10, 64)
+		value, err := strconv.ParseInt(q.Get(n.name), 10, 64)
 		if err != nil {
 			return nil, err
 		}
-		*to = &n
+		*n.to = &value
 	}
 	if q.Has("sinceTime") {
 		o.SinceTime = &metav1.Time{}

@@ -31,6 +31,8 @@
 //	@without field,... why  these fields of the next answer are not compared
 //	@subset                 Proa may have less: items of lists that it lacks are not compared
 //
+// The reasons are what docs/COMPATIBILITY.md lists; `go test -document` puts them there.
+//
 // Variables are $ns (a namespace of the script's own, with a default service account), ${name} as saved,
 // ${.path} for a field of the last answer, and ${x:N} for N times the letter x.
 package twin

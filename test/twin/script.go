@@ -24,6 +24,7 @@ type step struct {
 	wait    time.Duration     // before the request
 	differs string            // why Proa's answer is another one
 	without []string          // fields that are not compared
+	because string            // why they are not
 	subset  bool
 }
 
@@ -132,7 +133,7 @@ func (p *parser) directive(text string) error {
 		if why == "" {
 			return fmt.Errorf("@without needs a reason")
 		}
-		p.next.without = strings.Split(fields, ",")
+		p.next.without, p.next.because = strings.Split(fields, ","), why
 	case "subset":
 		p.next.subset = true
 	default:

@@ -11,6 +11,7 @@ import (
 
 var (
 	record = flag.Bool("record", false, "refresh testdata/golden from a live kube-apiserver")
+	tell   = flag.Bool("document", false, "write the differences that the scripts accept into docs/COMPATIBILITY.md")
 	got    = flag.String("got", "", "directory to write Proa's answers to, for comparing them by other means")
 	proa   = flag.String("proa", "../../bin/proa", "the binary to test")
 	tools  = flag.String("tools", "../../.tools", "where etcd and kube-apiserver are")
