@@ -88,7 +88,7 @@ func TestSlowBody(t *testing.T) {
 // A client that asks for much and reads nothing is cut off when its time is up, and others go on.
 func TestSlowReader(t *testing.T) {
 	overBoth(t, func(t *testing.T, protocol int, open func(*world) *http.Client) {
-		w := newWorld(t, func(s *setting) { s.RequestTimeout, s.MaxInFlight = 500*time.Millisecond, 1 })
+		w := newWorld(t, func(s *setting) { s.RequestTimeout, s.MaxInFlight = 3*time.Second, 1 })
 		for i := range 20 {
 			w.must("POST", configMaps, fmt.Sprintf(`{"metadata":{"name":"large-%d"},"data":{"k":%q}}`, i, strings.Repeat("x", 900_000)))
 		}

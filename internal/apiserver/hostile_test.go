@@ -175,7 +175,7 @@ func TestHostileHeaders(t *testing.T) {
 		"Accept: */*;q=NaN":                                     {200, 406},
 		"Accept: application/json;q=-1":                         {200, 406},
 		"Accept: application/json;as=Table;g=meta.k8s.io;v=v9":  {406},
-		"Accept: application/vnd.kubernetes.protobuf;stream=no": {200},
+		"Accept: application/vnd.kubernetes.protobuf;stream=no": {406},
 		"Impersonate-Group: x":                                  {400, 403},
 		"Impersonate-Extra-: x":                                 {400, 403},
 		"Audit-ID: " + strings.Repeat("x", 10_000):              {200},

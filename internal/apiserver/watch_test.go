@@ -308,7 +308,7 @@ func TestWatchBookmarkBeforeTheEnd(t *testing.T) {
 	w := newWorld(t)
 	put(w, "a", "1")
 	s := w.watch(t, configMaps+"?watch=1&timeoutSeconds=3&allowWatchBookmarks=true")
-	s.want("ADDED a k=1")
+	s.want("ADDED a k=1", "BOOKMARK initial-events-end")
 	last := put(w, "b", "1").revision(t)
 	s.want("ADDED b k=1")
 	mark := s.next()
