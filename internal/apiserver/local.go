@@ -15,8 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/proa-dev/proa/internal/access"
+	"github.com/proa-dev/proa/internal/cache"
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding"
 )
 
 // local is the transport of components in this process. A call passes authorization, admission and
@@ -119,17 +121,50 @@ func (l *local) list(ctx context.Context, c *call, r *client.Request) (*client.R
 		return nil, err
 	}
 	res := &client.Response{List: p.meta, Items: make([]client.Object, len(p.items))}
-	convert := converter(c, r)
+	read := reader(c, r)
 	for i, item := range p.items {
-		o, err := c.res.object(item)
-		if err != nil {
-			return nil, err
-		}
-		if res.Items[i], err = convert(o); err != nil {
+		if res.Items[i], err = read(item); err != nil {
 			return nil, err
 		}
 	}
 	return res, nil
+}
+
+// reader turns items into what the request's New makes. Metadata alone is read out of an item's bytes: who wants
+// that wants it of very many objects, none of which need be decoded for it, or kept alive by it. managedFields are
+// not in it, for they can be larger than all the rest and no component reads them there.
+func reader(c *call, r *client.Request) func(*cache.Item) (client.Object, error) {
+	convert := converter(c, r)
+	whole := func(item *cache.Item) (client.Object, error) {
+		o, err := c.res.object(item)
+		if err != nil {
+			return nil, err
+		}
+		return convert(o)
+	}
+	if !wantsMetadata(r) {
+		return whole
+	}
+	kind := c.version.GroupVersionKind()
+	return func(item *cache.Item) (client.Object, error) {
+		if !encoding.IsProtobuf(item.Value) {
+			return whole(item)
+		}
+		p, err := encoding.Metadata(item.Value)
+		if err != nil {
+			return nil, err
+		}
+		p.SetGroupVersionKind(kind)
+		return p, nil
+	}
+}
+
+func wantsMetadata(r *client.Request) bool {
+	if r.New == nil {
+		return false
+	}
+	_, ok := r.New().(*metav1.PartialObjectMetadata)
+	return ok
 }
 
 // object is the answer's object as the request wants it, nil for a Status.
@@ -156,8 +191,7 @@ func converter(c *call, r *client.Request) func(registry.Object) (client.Object,
 	if r.New == nil {
 		return func(o registry.Object) (client.Object, error) { return o, nil }
 	}
-	want := reflect.TypeOf(r.New())
-	if want == reflect.TypeFor[*metav1.PartialObjectMetadata]() {
+	if wantsMetadata(r) {
 		f := format{asVersion: "v1"}
 		return func(o registry.Object) (client.Object, error) {
 			p := partial(o, f)
@@ -165,6 +199,7 @@ func converter(c *call, r *client.Request) func(registry.Object) (client.Object,
 			return p, nil
 		}
 	}
+	want := reflect.TypeOf(r.New())
 	return func(o registry.Object) (client.Object, error) {
 		v, err := inVersion(c.version, o)
 		if err == nil && reflect.TypeOf(v) != want {
@@ -202,13 +237,14 @@ func (l *local) Watch(ctx context.Context, r *client.Request) (client.Stream, er
 	if err != nil {
 		return nil, localError(err)
 	}
-	return &localStream{watcher: w, convert: converter(c, r)}, nil
+	return &localStream{watcher: w, read: reader(c, r), convert: converter(c, r)}, nil
 }
 
 // localStream is a watch in this process.
 type localStream struct {
 	*watcher
-	convert func(registry.Object) (client.Object, error)
+	read    func(*cache.Item) (client.Object, error)
+	convert func(registry.Object) (client.Object, error) // for bookmarks
 }
 
 // Next implements client.Stream.
@@ -222,11 +258,7 @@ func (s *localStream) Next() ([]client.Event, error) {
 	}
 	events := make([]client.Event, 0, len(b.Events)+1)
 	for _, e := range b.Events {
-		o, err := s.call.res.object(e.Item)
-		if err != nil {
-			return nil, localError(err)
-		}
-		v, err := s.convert(o)
+		v, err := s.read(e.Item)
 		if err != nil {
 			return nil, localError(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,6 +51,7 @@ func TestSkimmedIsAsDecoded(t *testing.T) {
 				t.Fatalf("%s: %v", typ.Name, err)
 			}
 			empty += sameFacts(t, typ, skimmed, whole)
+			sameMetadata(t, typ, data)
 		}
 		if empty == rounds*len(typ.Fields) && empty > 0 {
 			t.Errorf("%s: no selectable field ever had a value: the test proves nothing", typ.Name)
@@ -75,6 +77,24 @@ func sameFacts(t *testing.T, typ *registry.Type, got, want registry.Object) (emp
 		}
 	}
 	return empty
+}
+
+// sameMetadata compares the metadata that is read alone with the whole object's.
+func sameMetadata(t *testing.T, typ *registry.Type, data []byte) {
+	t.Helper()
+	alone, err := encoding.Metadata(data)
+	if err != nil {
+		t.Fatalf("%s: %v", typ.Name, err)
+	}
+	whole := typ.Storage.New()
+	if _, err := encoding.DecodeProtobuf(data, whole); err != nil {
+		t.Fatalf("%s: %v", typ.Name, err)
+	}
+	whole.SetManagedFields(nil)
+	want := whole.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta)
+	if !equality.Semantic.DeepEqual(&alone.ObjectMeta, want) {
+		t.Fatalf("%s: metadata %+v, want %+v", typ.Name, alone.ObjectMeta, want)
+	}
 }
 
 func BenchmarkFactsOfAStoredPod(b *testing.B) {
