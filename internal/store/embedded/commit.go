@@ -387,7 +387,7 @@ func (w *writer) put(g *group, r *request) {
 		if prev.revision == 0 {
 			r.events[i].Prev = nil
 		}
-		if prev.revision > w.e.history.oldest.Load() {
+		if prev.revision > w.e.history.forgotten.Load() {
 			k := forwardKey(prev.revision, op.Key)
 			mustBatch(g.batch.Set(k, encodeNumber(k, r.rev), nil))
 		}

@@ -44,6 +44,7 @@ func (e *Engine) start(state stateRecord, oldest store.Revision) {
 	e.tail = &tail{last: state.revision, oldest: oldest, limit: e.opts.TailBytes}
 	e.history = &history{e: e, wake: make(chan struct{}, 1)}
 	e.history.oldest.Store(oldest)
+	e.history.forgotten.Store(oldest)
 	e.expirer = &expirer{e: e, wake: make(chan struct{}, 1)}
 	e.expirer.next.Store(never)
 	e.syncer = &syncer{e: e}

@@ -19,6 +19,9 @@ type history struct {
 	e *Engine
 	// oldest is the revision that Events can start after at the earliest.
 	oldest atomic.Int64
+	// forgotten is what oldest is in the database. It follows oldest once the cut is in the log: a commit that goes
+	// before the cut must leave whole what a crash may bring back.
+	forgotten atomic.Int64
 	// cutAt is the log's total at which it is to be cut by size.
 	cutAt atomic.Int64
 	// resting is true while there is no log, and so no timer.
@@ -148,6 +151,9 @@ func (h *history) cut(upTo store.Revision) error {
 	go func() { applied <- h.e.db.Apply(b, pebble.NoSync) }() // which does not return if the disk fails
 	select {
 	case err := <-applied:
+		if err == nil {
+			h.forgotten.Store(upTo)
+		}
 		return errors.Join(err, b.Close())
 	case <-h.e.failure.happened:
 		return h.e.failure.get()
