@@ -42,7 +42,7 @@ unit: ## unit tests: the inner loop
 	cd test/bench && $(GO) test ./...
 
 race: ## the tests of what is concurrent, under the race detector
-	CGO_ENABLED=1 $(GO) test -race ./internal/cache/... ./internal/informer/... ./internal/store/... ./internal/client/... ./internal/http2
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./internal/cache/... ./internal/informer/... ./internal/store/... ./internal/client/... ./internal/http2
 
 e2e: build ## the built binary and kubectl as a user drives them
 	$(GO) test ./test/e2e/...
