@@ -173,6 +173,16 @@ func (c *conn) wasReset(id uint32) bool {
 	return false
 }
 
+// forgetReset is for a stream that the client has given up, too: it has nothing on its way for it any more. Caller
+// holds mu.
+func (c *conn) forgetReset(id uint32) {
+	for i, r := range c.resets {
+		if r == id {
+			c.resets[i] = 0
+		}
+	}
+}
+
 // start has a request handled, at once or when fewer are. It fails if the client has begun and given up far too
 // many requests. Caller holds mu.
 func (c *conn) start(st *stream) error {

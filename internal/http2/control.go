@@ -32,6 +32,8 @@ func (c *conn) resetByClient(h frameHeader, p []byte) error {
 	never := h.stream > c.newest
 	if st != nil {
 		c.end(st, errReset)
+	} else {
+		c.forgetReset(h.stream) // now it knows
 	}
 	c.mu.Unlock()
 	switch {

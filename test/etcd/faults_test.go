@@ -309,8 +309,9 @@ func TestNoSpace(t *testing.T) {
 	if kv, err := s.Get(t.Context(), "0"); err != nil || len(kv.Value) != len(value) {
 		t.Fatalf("a read of a full etcd: %v", err)
 	}
-	if rev, err := s.Revision(t.Context()); err != nil || rev != last {
-		t.Fatalf("revision %d, %v; want %d", rev, err, last)
+	// etcd carries out the write that it finds too large only when it is at it, and says so all the same.
+	if rev, err := s.Revision(t.Context()); err != nil || rev != last && rev != last+1 {
+		t.Fatalf("revision %d, %v; want %d, or one more", rev, err, last)
 	}
 	if size, err := s.Size(t.Context()); err != nil || size < 1<<20 {
 		t.Fatalf("size %d, %v", size, err)
