@@ -86,15 +86,15 @@ func (k *Keeper) Run(ctx context.Context) {
 }
 
 // listen puts a token into cycles whenever the collector has run: the runtime tells that a thing without
-// users is gone, and another one takes its place.
+// users is gone, and another one takes its place, which is there when the token is.
 func (k *Keeper) listen() {
 	sentinel := new([16]byte)
 	runtime.AddCleanup(sentinel, func(k *Keeper) {
+		k.listen()
 		select {
 		case k.cycles <- struct{}{}:
 		default:
 		}
-		k.listen()
 	}, k)
 }
 

@@ -8,13 +8,16 @@ import (
 	"syscall"
 )
 
-// unmapBinary lets go of the pages of the binary's code and constants. A mapping is left alone if it may be
-// written, or has pages that differ from the file, as relocated constants do.
+// unmapBinary lets go of the pages of the binary's code and constants.
 func unmapBinary() {
-	binary, err := os.Executable()
-	if err != nil {
-		return
+	if binary, err := os.Executable(); err == nil {
+		unmapFile(binary)
 	}
+}
+
+// unmapFile lets go of the pages of a file that are mapped. A mapping is left alone if it may be written, or has
+// pages that differ from the file, as relocated constants do.
+func unmapFile(path string) {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
@@ -25,7 +28,7 @@ func unmapBinary() {
 		if m, ok := parseMapping(lines.Text()); ok {
 			at = m
 		}
-		if at.path == binary && at.unwritable && cleanPages(lines.Text()) {
+		if at.path == path && at.unwritable && cleanPages(lines.Text()) {
 			// What the kernel refuses stays where it is.
 			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, at.start, at.end-at.start, syscall.MADV_DONTNEED)
 		}

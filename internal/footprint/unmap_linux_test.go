@@ -3,7 +3,10 @@ package footprint
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -36,24 +39,54 @@ func TestOnlyCleanPages(t *testing.T) {
 	}
 }
 
-// The test runs on in the pages that it takes from itself.
-func TestUnmapBinary(t *testing.T) {
-	before := filePages(t)
-	unmapBinary()
-	if after := filePages(t); after > before*3/4 {
-		t.Errorf("%d kB of files resident before, %d kB after", before, after)
+func TestUnmapFile(t *testing.T) {
+	const size = 8 << 20
+	path := filepath.Join(t.TempDir(), "mapped file")
+	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Munmap(data)
+	if got := bytes.Count(data, []byte{7}); got != size { // reads every page
+		t.Fatalf("%d bytes of the file are there", got)
+	}
+	if got := resident(t, path); got != size {
+		t.Errorf("%d bytes are resident of a file that was read", got)
+	}
+	unmapFile(path)
+	if got := resident(t, path); got != 0 {
+		t.Errorf("%d bytes are resident of a file that was let go", got)
+	}
+	if data[size-1] != 7 {
+		t.Error("the file is not there any more")
 	}
 }
 
-func filePages(t *testing.T) int {
-	status, err := os.ReadFile("/proc/self/status")
+// The test runs on in the pages that it takes from itself, or the process ends here.
+func TestUnmapBinary(t *testing.T) { unmapBinary() }
+
+// resident is how many bytes of a mapped file are in memory.
+func resident(t *testing.T, path string) int {
+	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := bytes.Cut(status, []byte("RssFile:"))
-	kB, err := strconv.Atoi(string(bytes.Fields(rest)[0]))
+	_, mapped, ok := strings.Cut(string(smaps), path+"\n")
+	if !ok {
+		t.Fatalf("%s is not mapped", path)
+	}
+	_, rss, _ := strings.Cut(mapped, "\nRss:")
+	kB, err := strconv.Atoi(strings.Fields(rss)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kB
+	return kB << 10
 }
