@@ -229,8 +229,12 @@ func (s *Server) Wait() error {
 }
 
 // Cool lets go of what the server remembers of objects that nobody has asked for since the last call. A
-// program that wants to be small calls it once in a while.
-func (s *Server) Cool() { s.plane.cache.Cool() }
+// program that wants to be small calls it once in a while. It returns how many bytes it let go of, and whether
+// another call may let go of more.
+func (s *Server) Cool() (freed int64, more bool) {
+	freed, more = s.plane.cache.Cool()
+	return freed + s.plane.store.Cool(), more
+}
 
 // URL is where the API is served.
 func (s *Server) URL() string {

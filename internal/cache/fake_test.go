@@ -157,6 +157,7 @@ func (f *fakeStore) Compact(_ context.Context, upTo store.Revision) error {
 }
 
 func (f *fakeStore) Size(context.Context) (int64, error) { return 0, nil }
+func (f *fakeStore) Cool() int64                         { return 0 }
 func (f *fakeStore) Close() error                        { return nil }
 
 type fakeSnapshot struct {

@@ -116,8 +116,9 @@ func (c *Cache) Ready(ctx context.Context) error {
 // Revision is what the whole cache has reached.
 func (c *Cache) Revision() store.Revision { return c.progress.reached.Load() }
 
-// Cool lets go of derived encodings and objects that nobody has asked for since the last call.
-func (c *Cache) Cool() { c.memos.cool() }
+// Cool lets go of derived encodings and objects that nobody has asked for since the last call. It returns how
+// many bytes those were, and whether there are encodings left.
+func (c *Cache) Cool() (freed int64, more bool) { return c.memos.cool() }
 
 // Stats is a picture of the cache for metrics.
 func (c *Cache) Stats() Stats {

@@ -151,12 +151,16 @@ func TestCoolDropsWhatNobodyUsedSince(t *testing.T) {
 	hot, cold := adopted(ms, "hot"), adopted(ms, "cold")
 	hot.Encoding("f", encoding(10, &made[0]))
 	cold.Encoding("f", encoding(10, &made[1]))
-	ms.cool() // too young to be cold
+	if freed, more := ms.cool(); freed != 0 || !more { // too young to be cold
+		t.Fatalf("freed %d, more: %v", freed, more)
+	}
 	if entries, _ := ms.stats(); entries != 2 {
 		t.Fatalf("%d entries are left of what is new", entries)
 	}
 	hot.Encoding("f", encoding(10, &made[0]))
-	ms.cool()
+	if freed, more := ms.cool(); freed != 10+memoOverhead || !more {
+		t.Fatalf("freed %d, more: %v", freed, more)
+	}
 	if entries, bytes := ms.stats(); entries != 1 || bytes != 10+memoOverhead {
 		t.Fatalf("%d entries and %d bytes are left", entries, bytes)
 	}
@@ -165,8 +169,9 @@ func TestCoolDropsWhatNobodyUsedSince(t *testing.T) {
 	if made[0].Load() != 1 || made[1].Load() != 2 {
 		t.Errorf("made %d times when hot, %d when cold", made[0].Load(), made[1].Load())
 	}
-	for range 2 {
-		ms.cool()
+	ms.cool()
+	if freed, more := ms.cool(); freed != 2*(10+memoOverhead) || more {
+		t.Fatalf("freed %d, more: %v", freed, more)
 	}
 	if entries, bytes := ms.stats(); entries != 0 || bytes != 0 {
 		t.Errorf("%d entries and %d bytes are left", entries, bytes)

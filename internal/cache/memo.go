@@ -104,14 +104,17 @@ func (ms *memos) sweep(newest *memo) {
 }
 
 // cool drops what was there at its last call and has not been used since. Where there is nothing but an
-// object that somebody holds, dropping would gain nothing and make a second one.
-func (ms *memos) cool() {
+// object that somebody holds, dropping would gain nothing and make a second one. It returns how many bytes it
+// dropped, and whether there are encodings left.
+func (ms *memos) cool() (freed int64, more bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
+	before := ms.bytes
 	for n := len(ms.ring) - 1; n >= 0; n-- { // from the end: drop fills a hole with the last
 		m := ms.ring[n]
 		if m.used.Swap(false) || !m.cooled || m.bytes == memoOverhead && m.object.alive() {
 			m.cooled = true
+			more = more || m.bytes > memoOverhead
 			continue
 		}
 		ms.drop(m)
@@ -120,6 +123,7 @@ func (ms *memos) cool() {
 	if len(ms.ring) < cap(ms.ring)/4 {
 		ms.ring = slices.Clone(ms.ring)
 	}
+	return before - ms.bytes, more
 }
 
 // drop takes a memo out of the ring; the last one takes its place.

@@ -42,9 +42,10 @@ const (
 
 // Keeper gives memory back for a process. The zero value is ready.
 type Keeper struct {
-	// Cool is called when the process is calm, at most once a minute, to let go of what nobody has used
-	// since the last time; nil is nothing.
-	Cool func()
+	// Cool is called when the process is calm, at most once in coolEvery, to let go of what nobody has used
+	// since the last time. It returns how many bytes that was, and whether the next call may let go of more;
+	// nil is nothing.
+	Cool func() (freed int64, more bool)
 
 	percent  int           // that the collector was last told; 0 before the first time
 	cooled   time.Time     // when Cool was called
@@ -53,8 +54,9 @@ type Keeper struct {
 	cycles   chan struct{} // a token: there was a collection
 }
 
-// coolEvery is the shortest time between two calls of Cool.
-const coolEvery = time.Minute
+// coolEvery is the shortest time between two calls of Cool. What is asked for less often, while the process has
+// little else to do, is cheaper made again than kept.
+const coolEvery = 4 * time.Second
 
 // Run keeps the footprint small until the context ends. A process has one keeper, and runs it once. Settings
 // of the collector that the operator made (GOGC, GOMEMLIMIT) stay as they are.
@@ -90,7 +92,7 @@ func (k *Keeper) Run(ctx context.Context) {
 func (k *Keeper) listen() {
 	sentinel := new([16]byte)
 	runtime.AddCleanup(sentinel, func(k *Keeper) {
-		k.listen()
+		k.listen() // first, so that whoever has the token hears of the next cycle too
 		select {
 		case k.cycles <- struct{}{}:
 		default:
@@ -126,19 +128,32 @@ func (k *Keeper) look() (again time.Duration) {
 	if rest := time.Until(k.notUntil); rest > 0 {
 		return rest
 	}
-	if k.Cool != nil && time.Since(k.cooled) >= coolEvery {
-		k.cooled = time.Now()
-		k.Cool()
-	}
-	if afterStart := k.notUntil.IsZero(); !afterStart && !sample().worthwhile() {
-		return 0
+	freed, again := k.cool()
+	if afterStart := k.notUntil.IsZero(); !afterStart && !sample().worthwhile(freed) {
+		return again
 	}
 	begin := time.Now()
 	runtime.GC() // what pools keep survives one collection, and not the one that follows
 	debug.FreeOSMemory()
 	unmapBinary()
 	k.notUntil = time.Now().Add(effort * time.Since(begin))
-	return 0
+	return again
+}
+
+// cool calls Cool if it is time, and says when it will be the next time; 0 is when there was work.
+func (k *Keeper) cool() (freed uint64, again time.Duration) {
+	if k.Cool == nil {
+		return 0, 0
+	}
+	if early := coolEvery - time.Since(k.cooled); early > 0 {
+		return 0, early
+	}
+	k.cooled = time.Now()
+	bytes, more := k.Cool()
+	if more {
+		again = coolEvery
+	}
+	return uint64(bytes), again
 }
 
 // heap is what the runtime knows of it, in bytes.
@@ -148,9 +163,9 @@ type heap struct {
 	free uint64 // kept from the machine without use
 }
 
-// worthwhile tells whether giving back would gain enough.
-func (h heap) worthwhile() bool {
-	gain := h.free
+// worthwhile tells whether giving back would gain enough, if freed bytes became garbage just now.
+func (h heap) worthwhile(freed uint64) bool {
+	gain := h.free + freed
 	if h.used > h.live {
 		gain += h.used - h.live
 	}

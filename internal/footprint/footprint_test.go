@@ -4,7 +4,9 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -33,7 +35,7 @@ func TestWhatIsWorthACollection(t *testing.T) {
 		{heap{live: 1 << 30, used: 1<<30 + 32<<20}, false},
 		{heap{live: 1 << 30, used: 1<<30 + 65<<20}, true},
 	} {
-		if got := test.heap.worthwhile(); got != test.want {
+		if got := test.heap.worthwhile(0); got != test.want {
 			t.Errorf("%+v: %v", test.heap, got)
 		}
 	}
@@ -70,17 +72,41 @@ func leave(bytes int) {
 	sink = nil
 }
 
-func TestCoolIsCalledOnceAMinute(t *testing.T) {
-	calls := 0
-	k := &Keeper{Cool: func() { calls++ }}
-	for since, want := range map[time.Duration]int{time.Second: 0, 59 * time.Second: 0, 61 * time.Second: 1, time.Hour: 1} {
-		calls, k.before, k.notUntil, k.cooled = 0, allocated(), time.Time{}, time.Now().Add(-since)
-		k.look()
-		k.before, k.notUntil = allocated(), time.Time{}
-		k.look()
-		if calls != want {
-			t.Errorf("%v after the last time: called %d times", since, calls)
+func TestCoolIsCalledAgainWhileThereIsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var calls []time.Duration
+		k := &Keeper{cooled: begin, Cool: func() (int64, bool) {
+			calls = append(calls, time.Since(begin))
+			return 0, len(calls) < 3
+		}}
+		time.Sleep(time.Second)
+		for _, again := k.cool(); again > 0; _, again = k.cool() {
+			time.Sleep(again)
 		}
+		if want := []time.Duration{coolEvery, 2 * coolEvery, 3 * coolEvery}; !slices.Equal(calls, want) {
+			t.Errorf("called after %v, not %v", calls, want)
+		}
+	})
+}
+
+func TestWhatCoolLetGoOfIsCollected(t *testing.T) {
+	previous := debug.SetGCPercent(-1) // nobody else collects what this test leaves
+	defer debug.SetGCPercent(previous)
+	kept := make([]byte, 2*worth)
+	runtime.GC() // the heap is known with it
+	k := &Keeper{notUntil: time.Now(), Cool: func() (int64, bool) {
+		freed := int64(len(kept))
+		kept = nil
+		return freed, false
+	}}
+	live := sample().live
+	k.before = allocated()
+	if again := k.look(); again != 0 {
+		t.Fatalf("looks again in %v", again)
+	}
+	if now := sample().live; now+worth > live {
+		t.Errorf("%d bytes live before, %d after", live, now)
 	}
 }
 

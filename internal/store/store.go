@@ -126,6 +126,10 @@ type Store interface {
 	// Size is the number of bytes the store takes on disk, or an estimate.
 	Size(ctx context.Context) (int64, error)
 
+	// Cool lets go of memory that only speeds up what is under way, and returns about how many bytes. It is
+	// called when little is.
+	Cool() int64
+
 	// Close ends the streams, finishes the commits under way and gives up the directory. Calls after
 	// it return ErrClosed.
 	Close() error

@@ -134,6 +134,9 @@ func (e *Engine) Size(ctx context.Context) (size int64, err error) {
 	return size, ctx.Err()
 }
 
+// Cool implements store.Store: streams that keep up have had what the tail holds.
+func (e *Engine) Cool() int64 { return e.tail.forget() }
+
 // Close implements store.Store. Commits that were called before it are finished.
 func (e *Engine) Close() error {
 	e.closing.Do(func() { e.closeErr = e.close() })

@@ -58,6 +58,15 @@ func (t *tail) drop(n int) {
 	t.commits = t.commits[n:]
 }
 
+// forget gives up all commits, and returns what they held. They are on disk for whoever has not had them yet.
+func (t *tail) forget() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	held := t.bytes
+	t.commits, t.bytes = nil, 0
+	return held
+}
+
 func (t *tail) wake() {
 	if t.grown != nil {
 		close(t.grown)

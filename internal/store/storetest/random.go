@@ -213,6 +213,12 @@ func testWatchCompleteness(t *testing.T, s store.Store) {
 			seen[i] = follow(t, s, rand.New(rand.NewPCG(seed, uint64(100+i))), start, start+writers*commits)
 		})
 	}
+	wg.Go(func() {
+		for range commits { // whoever has not had what it lets go of yet still gets it
+			s.Cool()
+			time.Sleep(time.Millisecond)
+		}
+	})
 	wg.Wait()
 	for i := range seen {
 		compare(t, i, seen[i], acked, start)
