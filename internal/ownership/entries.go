@@ -113,7 +113,7 @@ func (w *walker) write(entries []entry) []metav1.ManagedFieldsEntry {
 		e := &entries[i]
 		if e.dirty || e.FieldsV1 == nil {
 			w.out = e.fields.encode(w.out[:0], member)
-			e.FieldsV1 = metav1.NewFieldsV1(unsafeString(w.out))
+			e.FieldsV1 = w.known.fields(w.out)
 		}
 		encoded[i] = e.ManagedFieldsEntry
 	}

@@ -20,6 +20,7 @@ type walker struct {
 	items []item   // a stack of list items
 	work  tree     // for the entries
 	out   []byte
+	known *known
 	err   error
 }
 
@@ -31,7 +32,7 @@ type item struct {
 
 const maxPooled = 4096
 
-var walkers = sync.Pool{New: func() any { return new(walker) }}
+var walkers = sync.Pool{New: func() any { return &walker{known: newKnown()} }}
 
 func newWalker() *walker { return walkers.Get().(*walker) }
 
@@ -45,7 +46,7 @@ func (w *walker) release() {
 	clear(w.names[:cap(w.names)])
 	clear(w.items[:cap(w.items)])
 	clear(w.work[:cap(w.work)])
-	*w = walker{nodes: w.nodes[:0], texts: w.texts[:0], names: w.names[:0], items: w.items[:0], work: w.work[:0], out: w.out[:0]}
+	*w = walker{nodes: w.nodes[:0], texts: w.texts[:0], names: w.names[:0], items: w.items[:0], work: w.work[:0], out: w.out[:0], known: w.known}
 	walkers.Put(w)
 }
 
