@@ -14,8 +14,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -380,6 +382,19 @@ func shutdown(ctx context.Context, s *http.Server, api *apiserver.Server) error 
 
 // begin writes what a cluster needs, and starts the parts that work on it.
 func (p *plane) begin(ctx context.Context, parts *sync.WaitGroup) error {
+	err := p.furnish(ctx)
+	switch {
+	case noRoom(err):
+		p.log.Warn("what every cluster has could not be brought up to date, and will be when there is room", "err", err)
+		parts.Go(func() { p.furnishLater(ctx) })
+	case err != nil:
+		return err
+	}
+	return p.startParts(ctx, parts)
+}
+
+// furnish writes what every cluster has, and how to get at this one, as far as it is not there.
+func (p *plane) furnish(ctx context.Context) error {
 	system := p.api.Local(&access.User{Name: "system:apiserver", Groups: []string{access.MastersGroup, access.AuthenticatedGroup}}, "proa")
 	err := bootstrap.Run(ctx, system, bootstrap.Options{
 		Address: advertised(p.address.Addr()), Port: int32(p.address.Port()), ServiceRange: p.serviceRange, ClusterIP: p.clusterIP, ClientCA: p.pki.CA,
@@ -387,10 +402,36 @@ func (p *plane) begin(ctx context.Context, parts *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	if err := p.writeKubeconfigs(); err != nil {
-		return err
+	return p.writeKubeconfigs()
+}
+
+// roomPause is the time between two attempts to write what there was no room for.
+const roomPause = 5 * time.Second
+
+func (p *plane) furnishLater(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(roomPause):
+		}
+		err := p.furnish(ctx)
+		if err != nil && ctx.Err() == nil && !noRoom(err) {
+			p.log.Error("what every cluster has could not be brought up to date", "err", err)
+		}
+		if err == nil {
+			return
+		}
 	}
-	return p.startParts(ctx, parts)
+}
+
+// noRoom tells whether something was not written because the device is full.
+func noRoom(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return status.Status().Code == http.StatusInsufficientStorage
+	}
+	return errors.Is(err, store.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // writeKubeconfigs tells the administrator, and parts that run as processes of their own, how to get here.

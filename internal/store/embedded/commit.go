@@ -189,14 +189,16 @@ func (e *Engine) submit(ops []store.Op) (*request, error) {
 		return nil, err
 	}
 	r := newRequest(ops)
-	if !e.disk.hasRoom(r.bytes) {
-		return nil, fmt.Errorf("%w: %s", store.ErrNoSpace, e.opts.Dir)
+	if e.full.Load() || !e.disk.hasRoom(r.bytes) {
+		return nil, e.noSpace()
 	}
 	if err := e.queue.put(r); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
+
+func (e *Engine) noSpace() error { return fmt.Errorf("%w: %s", store.ErrNoSpace, e.opts.Dir) }
 
 func validate(ops []store.Op) error {
 	if len(ops) == 0 {

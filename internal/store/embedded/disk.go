@@ -26,15 +26,17 @@ import (
 // learns of that either, can do no more harm, and goes on serving reads. What it held stays in memory
 // until the process ends.
 //
-// None of this holds before arm: while the store is being opened, an error is just an error.
+// While a new store is being made, an error is just an error. While one that exists is being opened, only
+// writes that meet a full device wait (see await); all of it holds from arm on.
 type disk struct {
 	vfs.FS
 	dir     string
 	minFree int64
-	// onFailure hears of the first failure.
+	// onFailure hears of the first failure, onStall of every time that writes begin to wait for room.
 	onFailure func(error)
+	onStall   func()
 
-	armed atomic.Bool
+	awaiting, armed atomic.Bool
 	// stalled is how many operations wait for room.
 	stalled atomic.Int32
 	failed  atomic.Bool
@@ -48,6 +50,9 @@ type disk struct {
 	checked     time.Time
 	// lock is the directory's lock while Pebble holds it; guarded by mu.
 	lock io.Closer
+	// keeping is whether files stay until keep ends, removals are those then due; guarded by mu.
+	keeping  bool
+	removals []string
 }
 
 const (
@@ -60,8 +65,8 @@ const (
 	defaultMinFree = 64 << 20
 )
 
-func newDisk(fs vfs.FS, dir string, minFree int64, onFailure func(error)) *disk {
-	return &disk{FS: fs, dir: dir, minFree: minFree, onFailure: onFailure, released: make(chan struct{})}
+func newDisk(fs vfs.FS, dir string, minFree int64, onFailure func(error), onStall func()) *disk {
+	return &disk{FS: fs, dir: dir, minFree: minFree, onFailure: onFailure, onStall: onStall, released: make(chan struct{})}
 }
 
 // hasRoom says whether a commit of n bytes may be written. It looks at the device now and then only.
@@ -80,19 +85,59 @@ func (d *disk) hasRoom(n int64) bool {
 
 // spare is how much may be written before only minFree is left.
 func (d *disk) spare() int64 {
+	free, reserve := d.usage()
+	return free - reserve
+}
+
+// usage is what the device has free, and how much of that commits leave alone.
+func (d *disk) usage() (free, reserve int64) {
 	usage, err := d.FS.GetDiskUsage(d.dir)
 	if err != nil || usage.TotalBytes == 0 {
-		return 1 << 62 // a file system that does not say: its own errors have to do
+		return 1 << 62, 0 // a file system that does not say: its own errors have to do
 	}
-	keep := d.minFree
-	if keep == 0 {
-		keep = min(defaultMinFree, int64(usage.TotalBytes/20))
+	if d.minFree > 0 {
+		return int64(usage.AvailBytes), d.minFree
 	}
-	return int64(usage.AvailBytes) - keep
+	return int64(usage.AvailBytes), min(defaultMinFree, int64(usage.TotalBytes/20))
 }
+
+// await makes writes wait for room; what they are about to change exists already.
+func (d *disk) await() { d.awaiting.Store(true) }
 
 // arm begins the rules; the store is open.
 func (d *disk) arm() { d.armed.Store(true) }
+
+// keep puts off the removal of files until end is called.
+func (d *disk) keep() (end func() error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keeping = true
+	return d.removeKept
+}
+
+func (d *disk) removeKept() (err error) {
+	d.mu.Lock()
+	due := d.removals
+	d.keeping, d.removals = false, nil
+	d.mu.Unlock()
+	for _, name := range due {
+		err = errors.Join(err, d.FS.Remove(name))
+	}
+	return err
+}
+
+func (d *disk) Remove(name string) error {
+	d.mu.Lock()
+	keeping := d.keeping
+	if keeping {
+		d.removals = append(d.removals, name)
+	}
+	d.mu.Unlock()
+	if keeping {
+		return nil
+	}
+	return d.FS.Remove(name)
+}
 
 // release ends the waiting for room.
 func (d *disk) release() {
@@ -113,18 +158,15 @@ func (d *disk) unlock() error {
 
 // attempt runs a write operation under the rules above.
 func (d *disk) attempt(op func() error) error {
-	if !d.armed.Load() {
-		return op()
-	}
 	if d.failed.Load() {
 		select {}
 	}
 	err := op()
-	for noRoom(err) {
+	if noRoom(err) && (d.awaiting.Load() || d.armed.Load()) {
 		err = d.awaitRoom(op, err)
 	}
-	if err == nil {
-		return nil
+	if err == nil || !d.armed.Load() {
+		return err
 	}
 	if d.failed.CompareAndSwap(false, true) {
 		d.onFailure(err)
@@ -132,18 +174,23 @@ func (d *disk) attempt(op func() error) error {
 	select {}
 }
 
-// awaitRoom tries once more, later; if the store is being closed, the operation has failed for good.
+// awaitRoom tries until there is room; if the store is being closed, the operation has failed for good.
 func (d *disk) awaitRoom(op func() error, err error) error {
-	d.stalled.Add(1)
-	defer d.stalled.Add(-1)
-	retry := time.NewTimer(roomRetry)
-	defer retry.Stop()
-	select {
-	case <-retry.C:
-		return op()
-	case <-d.released:
-		return fmt.Errorf("closing while waiting for room: %v", err)
+	if d.stalled.Add(1) == 1 {
+		d.onStall()
 	}
+	defer d.stalled.Add(-1)
+	retry := time.NewTicker(roomRetry)
+	defer retry.Stop()
+	for noRoom(err) {
+		select {
+		case <-retry.C:
+			err = op()
+		case <-d.released:
+			return fmt.Errorf("closing while waiting for room: %v", err)
+		}
+	}
+	return err
 }
 
 func noRoom(err error) bool {

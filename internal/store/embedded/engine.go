@@ -15,9 +15,12 @@ import (
 
 // Engine is an open store.
 type Engine struct {
-	opts    Options
-	disk    *disk
+	opts Options
+	disk *disk
+	lock *pebble.Lock
+	// db is nil while full is true: nothing is written then, and reads go to a view of another one.
 	db      *pebble.DB
+	full    atomic.Bool
 	failure *failure
 	queue   *queue
 	readers *readers
@@ -38,9 +41,9 @@ type Engine struct {
 var _ store.Store = (*Engine)(nil)
 
 // start begins the pipeline and the background work, from the state that was found on disk.
-func (e *Engine) start(state stateRecord, oldest store.Revision) {
+func (e *Engine) start(first *view, state stateRecord, oldest store.Revision) {
 	e.queue = newQueue()
-	e.readers = newReaders(newView(e.db, state.revision))
+	e.readers = newReaders(first)
 	e.tail = &tail{last: state.revision, oldest: oldest, limit: e.opts.TailBytes}
 	e.history = &history{e: e, wake: make(chan struct{}, 1)}
 	e.history.oldest.Store(oldest)
@@ -58,6 +61,9 @@ func (e *Engine) start(state stateRecord, oldest store.Revision) {
 	go e.readers.retire()
 	e.background.Go(func() { e.history.run(e.stop) })
 	e.background.Go(func() { e.expirer.run(e.stop) })
+	if e.full.Load() {
+		e.background.Go(func() { e.awaitRoom(state) })
+	}
 }
 
 // Get implements store.Store.
@@ -167,6 +173,9 @@ func (e *Engine) close() error {
 	}
 	last := e.readers.latest.revision
 	e.readers.close()
+	if e.full.Load() {
+		return e.disk.unlock() // nothing was written
+	}
 	if err := e.db.Close(); err != nil {
 		return errors.Join(err, e.disk.unlock())
 	}

@@ -59,7 +59,7 @@ func (x *expirer) run(stop <-chan struct{}) {
 			if x.e.failure.get() != nil {
 				return
 			}
-			if !errors.Is(err, store.ErrClosed) {
+			if !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrNoSpace) {
 				x.e.opts.Logger.Error("deleting expired keys", "err", err)
 			}
 			pause = expireRetry

@@ -34,10 +34,15 @@ type history struct {
 // grown is told the log's total after every group.
 func (h *history) grown(total int64) {
 	if h.resting.Load() || total >= h.cutAt.Load() {
-		select {
-		case h.wake <- struct{}{}:
-		default:
-		}
+		h.look()
+	}
+}
+
+// look wakes run.
+func (h *history) look() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -71,6 +76,9 @@ func (h *history) run(stop <-chan struct{}) {
 func (h *history) trim(now time.Time) (next time.Duration, err error) {
 	// From here on every commit wakes us; those before are in the view.
 	h.resting.Store(true)
+	if h.e.full.Load() {
+		return 0, nil // whoever finds room wakes us
+	}
 	v, err := h.e.readers.acquire()
 	if err != nil {
 		return 0, nil // closing
@@ -140,6 +148,9 @@ func (h *history) cut(upTo store.Revision) error {
 	}
 	if err := h.e.failure.get(); err != nil {
 		return err
+	}
+	if h.e.full.Load() {
+		return h.e.noSpace()
 	}
 	h.oldest.Store(upTo)
 	h.e.tail.compact(upTo)

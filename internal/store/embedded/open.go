@@ -36,23 +36,34 @@ func Open(opts Options) (*Engine, error) {
 	e.disk = newDisk(opts.FS, opts.Dir, opts.MinFreeBytes, func(err error) {
 		opts.Logger.Error("writing to the store's directory failed; the store is read-only now", "dir", opts.Dir, "err", err)
 		e.failure.set(err)
+	}, func() {
+		opts.Logger.Warn("the device is full: what is being written to the store's directory waits for room", "dir", opts.Dir)
 	})
-	if err := e.openPebble(); err != nil {
+	if err := e.openDirectory(); err != nil {
 		return nil, fmt.Errorf("store in %s: %w", opts.Dir, err)
 	}
-	state, oldest, err := e.recover()
-	if err == nil && state.revision < e.closedAt {
-		err = fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, state.revision)
+	db := e.db
+	if db == nil {
+		var err error
+		if db, err = e.openToRead(); err != nil {
+			return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.disk.unlock())
+		}
 	}
+	state, oldest, err := e.recover(db)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.db.Close(), e.disk.unlock())
+		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), db.Close(), e.disk.unlock())
 	}
 	e.disk.arm()
-	e.start(state, oldest)
+	first := newView(db, state.revision)
+	if e.full.Load() {
+		first.unread = e.closer(db)
+	}
+	e.start(first, state, oldest)
 	return e, nil
 }
 
-func (e *Engine) openPebble() error {
+// openDirectory leaves db nil, and full true, if the store exists and there is no room to open it for writing.
+func (e *Engine) openDirectory() error {
 	isNew, closedAt, err := inspect(e.opts.FS, e.opts.Dir)
 	if err != nil {
 		return err
@@ -63,27 +74,42 @@ func (e *Engine) openPebble() error {
 		}
 	}
 	e.closedAt = closedAt
-	lock, err := pebble.LockDirectory(e.opts.Dir, e.disk)
-	if err != nil {
+	if e.lock, err = pebble.LockDirectory(e.opts.Dir, e.disk); err != nil {
 		return lockError(err)
 	}
-	if isNew {
+	switch {
+	case isNew:
 		err = writeMarker(e.opts.FS, e.opts.Dir, 0)
+	case !e.roomToOpen():
+		e.full.Store(true)
+		return nil
+	default:
+		e.disk.await()
 	}
 	if err == nil {
-		memory := newMemory(e.opts)
-		e.db, err = pebble.Open(e.opts.Dir, e.pebbleOptions(lock, memory))
-		memory.cache.Unref() // Pebble has its own reference
+		e.db, err = e.openPebble()
 	}
+	if err != nil {
+		return errors.Join(err, e.disk.unlock())
+	}
+	return nil
+}
+
+func (e *Engine) openPebble() (*pebble.DB, error) {
+	memory := newMemory(e.opts)
+	defer memory.cache.Unref() // Pebble has its own reference
+	db, err := pebble.Open(e.opts.Dir, e.pebbleOptions(memory))
 	if err == nil {
-		if err = e.failure.get(); err == nil {
-			return nil
-		}
+		err = e.failure.get()
 	}
+	return db, openError(err)
+}
+
+func openError(err error) error {
 	if pebble.IsCorruptionError(err) {
-		err = fmt.Errorf("%w: %v", store.ErrCorrupt, err)
+		return fmt.Errorf("%w: %v", store.ErrCorrupt, err)
 	}
-	return errors.Join(err, e.disk.unlock())
+	return err
 }
 
 // lockError tells the one case that a user can understand from the others.
@@ -160,17 +186,20 @@ func writeMarker(files vfs.FS, dir string, closedAt store.Revision) error {
 }
 
 // recover reads where the last run ended. It reads two records, however large the store is.
-func (e *Engine) recover() (state stateRecord, oldest store.Revision, err error) {
-	_, err = get(e.db, stateKey, func(record []byte) (err error) {
+func (e *Engine) recover(db *pebble.DB) (state stateRecord, oldest store.Revision, err error) {
+	_, err = get(db, stateKey, func(record []byte) (err error) {
 		state, err = decodeState(stateKey, record)
 		return err
 	})
 	if err != nil {
 		return state, 0, err
 	}
-	_, err = get(e.db, oldestKey, func(record []byte) (err error) {
+	_, err = get(db, oldestKey, func(record []byte) (err error) {
 		oldest, err = decodeNumber(oldestKey, record)
 		return err
 	})
+	if err == nil && state.revision < e.closedAt {
+		err = fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, state.revision)
+	}
 	return state, oldest, err
 }

@@ -11,10 +11,10 @@ import (
 )
 
 // pebbleOptions are Pebble's settings, each for a reason of ours.
-func (e *Engine) pebbleOptions(lock *pebble.Lock, memory *memory) *pebble.Options {
+func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 	o := &pebble.Options{
 		FS:   e.disk,
-		Lock: lock,
+		Lock: e.lock,
 		// Named, so that a new Pebble does not change the format under an old directory unasked. It has
 		// WAL chunks that tell a torn end from damage in the middle.
 		FormatMajorVersion: pebble.FormatValueSeparation,

@@ -19,6 +19,8 @@ type view struct {
 	revision store.Revision
 	// refs counts the readers, plus one while the view is the latest. At 0 snap is to be closed.
 	refs atomic.Int32
+	// unread is called once snap is closed; nil for nothing.
+	unread func()
 }
 
 func newView(db *pebble.DB, rev store.Revision) *view {
@@ -109,6 +111,9 @@ func (r *readers) retireAll() {
 	for _, v := range unused {
 		if err := v.snap.Close(); err != nil {
 			panic("closing a snapshot twice: " + err.Error())
+		}
+		if v.unread != nil {
+			v.unread()
 		}
 	}
 }
