@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/proa-dev/proa/internal/access"
@@ -155,6 +156,9 @@ func reader(c *call, r *client.Request) func(*cache.Item) (client.Object, error)
 			return nil, err
 		}
 		p.SetGroupVersionKind(kind)
+		// The item's own texts, so that each is there once.
+		p.Namespace, p.Name = splitKey(c.typ, item.Key)
+		p.UID = types.UID(item.UID)
 		return p, nil
 	}
 }

@@ -30,8 +30,11 @@ type Options struct {
 	Resync time.Duration
 	// ListFirst asks for a list and then a watch, where a watch that begins with the list would do.
 	ListFirst bool
-	Logger    *slog.Logger // slog.Default() if nil
-	Metrics   *Metrics     // nil for none
+	// Trim makes of each object one of the same type that has only what its users look at, which is kept in
+	// place of it. It keeps name, namespace, UID and resourceVersion. Nil keeps objects whole.
+	Trim    func(client.Object) client.Object
+	Logger  *slog.Logger // slog.Default() if nil
+	Metrics *Metrics     // nil for none
 }
 
 // Handler is told of changes. Each handler is called by one goroutine at a time, at its own pace, and sees

@@ -96,6 +96,44 @@ func TestRelistRepeatsNothing(t *testing.T) {
 	})
 }
 
+// What is trimmed is what users and handlers see, from the first list, the first watch and later events.
+func TestTrim(t *testing.T) {
+	for _, listFirst := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer()
+			x, y := Key{Namespace: "a", Name: "x"}, Key{Namespace: "a", Name: "y"}
+			s.put(x)
+			trim := func(o client.Object) client.Object {
+				few := o.(*corev1.ConfigMap).DeepCopy()
+				few.Data = map[string]string{"trimmed": "yes"}
+				return few
+			}
+			i := start(t, s, Options{ListFirst: listFirst, Trim: trim})
+			told := 0
+			check := func(o *corev1.ConfigMap) {
+				told++
+				if o.Data["trimmed"] != "yes" {
+					t.Errorf("listing first is %v: %s is whole", listFirst, o.Name)
+				}
+			}
+			i.Handle(Handler[corev1.ConfigMap]{
+				Add: func(o *corev1.ConfigMap, _ bool) { check(o) }, Update: func(_, o *corev1.ConfigMap) { check(o) }, Delete: check,
+			})
+			synctest.Wait()
+			s.put(x)
+			s.put(y)
+			s.remove(y)
+			synctest.Wait()
+			for _, o := range i.List() {
+				check(o)
+			}
+			if told != 5 {
+				t.Errorf("listing first is %v: %d objects were seen, want 5", listFirst, told)
+			}
+		})
+	}
+}
+
 func TestBookmarksAreResumedFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()

@@ -115,7 +115,11 @@ func (r *reflector[T]) list(ctx context.Context) error {
 			return fmt.Errorf("list: %w", err)
 		}
 		for _, item := range page.Items {
-			all.put(keyOf(item), item)
+			o, err := r.trimmed(any(item).(client.Object))
+			if err != nil {
+				return fmt.Errorf("list: %w", err)
+			}
+			all.put(keyOf(o), o)
 		}
 		if page.Meta.Continue == "" {
 			r.replace(all)
@@ -218,11 +222,23 @@ func (r *reflector[T]) object(e client.Event) (*T, error) {
 	default:
 		return nil, fmt.Errorf("watch: unknown event type %q", e.Type)
 	}
-	o, ok := any(e.Object).(*T)
-	if !ok {
-		return nil, fmt.Errorf("watch: %s of a %T", e.Type, e.Object)
+	o, err := r.trimmed(e.Object)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %s: %w", e.Type, err)
 	}
 	return o, nil
+}
+
+// trimmed is what is kept of an object.
+func (r *reflector[T]) trimmed(o client.Object) (*T, error) {
+	if r.options.Trim != nil {
+		o = r.options.Trim(o)
+	}
+	kept, ok := any(o).(*T)
+	if !ok {
+		return nil, fmt.Errorf("a %T is no object of the informer", o)
+	}
+	return kept, nil
 }
 
 func (r *reflector[T]) selection() metav1.ListOptions {

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/informer"
@@ -88,7 +90,7 @@ func (m *monitors) refresh(ctx context.Context) (changed bool, err error) {
 func (m *monitors) start(ctx context.Context, r resource) {
 	running, stop := context.WithCancel(ctx)
 	one := &monitor{resource: r, kind: client.Metadata(r.GroupVersionResource, r.Kind, r.Namespaced), stop: stop}
-	one.informer = informer.New(m.client, one.kind, informer.Options{Logger: m.log})
+	one.informer = informer.New(m.client, one.kind, informer.Options{Logger: m.log, Trim: trim})
 	one.informer.Handle(m.handler(one))
 	m.all[r] = one
 	m.wg.Go(func() {
@@ -98,6 +100,30 @@ func (m *monitors) start(ctx context.Context, r resource) {
 		}
 	})
 }
+
+// trim leaves of an object's metadata what the graph looks at. There is one of each object of the cluster, so the
+// texts that many have in common are shared.
+func trim(o client.Object) client.Object {
+	m, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return o
+	}
+	few := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name: m.Name, Namespace: shared(m.Namespace), UID: m.UID, ResourceVersion: m.ResourceVersion,
+		DeletionTimestamp: m.DeletionTimestamp, OwnerReferences: slices.Clone(m.OwnerReferences),
+	}}
+	for i := range few.OwnerReferences {
+		ref := &few.OwnerReferences[i]
+		ref.APIVersion, ref.Kind, ref.Name = shared(ref.APIVersion), shared(ref.Kind), shared(ref.Name)
+		ref.UID = types.UID(shared(string(ref.UID)))
+	}
+	for _, f := range m.Finalizers {
+		few.Finalizers = append(few.Finalizers, shared(f))
+	}
+	return few
+}
+
+func shared(text string) string { return unique.Make(text).Value() }
 
 // waitSynced waits until all monitors have told of what was there. One that cannot must not hold up the
 // others for ever.
