@@ -111,6 +111,39 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 }
 
+// BenchmarkStopped is an event to a hundred equal watchers that keep up, beside others that have stopped reading: a
+// window of 10,000 events passes over those in the first moments, as it would in a minute of 170 writes a second.
+func BenchmarkStopped(b *testing.B) {
+	const reading = 100
+	for _, stopped := range []int{0, 1, 100, 10_000} {
+		b.Run(fmt.Sprintf("stopped=%d", stopped), func(b *testing.B) {
+			c, t := benchTable(b, 1000, describeBench)
+			for range stopped {
+				watch(b, t, WatchOptions{After: c.Revision()})
+			}
+			var seen atomic.Int64
+			for range reading {
+				go drain(watch(b, t, WatchOptions{After: c.Revision()}), &seen)
+			}
+			rev, want := c.Revision(), int64(0)
+			event := func() {
+				rev++
+				c.distribute([]store.Event{benchEvent(int(rev)%1000, rev)}, rev)
+				for want += reading; seen.Load() < want; {
+					runtime.Gosched()
+				}
+			}
+			for range 11_000 {
+				event()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				event()
+			}
+		})
+	}
+}
+
 func BenchmarkReadMillion(b *testing.B) {
 	const items = 1_000_000
 	c, t := benchTable(b, items, describeBench)

@@ -146,24 +146,45 @@ func BenchmarkCreateInto(b *testing.B) {
 	}
 }
 
-// BenchmarkPage reads a page of a list from a snapshot of its own.
-func BenchmarkPage(b *testing.B) {
-	e := openBench(b)
-	fill(b, e, 20_000)
-	r := rand.New(rand.NewPCG(1, 1))
-	b.ReportAllocs()
-	for b.Loop() {
-		s, err := e.Snapshot(context.Background())
-		if err != nil {
-			b.Fatal(err)
-		}
-		n := 0
-		err = s.Range(store.Range{Start: benchKey(r.Int64N(10_000)), Limit: 500}, func(store.KV) bool { n++; return true })
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.Close()
+// BenchmarkRead takes a snapshot, and reads a page of a list from a snapshot of its own, among few keys and many.
+func BenchmarkRead(b *testing.B) {
+	for _, keys := range []int{20_000, 1_000_000} {
+		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
+			if keys > 20_000 && testing.Short() {
+				b.Skip("takes a minute to fill")
+			}
+			e := openBench(b)
+			fill(b, e, keys)
+			b.Run("snapshot", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					openSnapshot(b, e).Close()
+				}
+			})
+			b.Run("page of 500", func(b *testing.B) {
+				r := rand.New(rand.NewPCG(1, 1))
+				b.ReportAllocs()
+				for b.Loop() {
+					s := openSnapshot(b, e)
+					n := 0
+					err := s.Range(store.Range{Start: benchKey(r.Int64N(int64(keys))), Limit: 500}, func(store.KV) bool { n++; return true })
+					if err != nil || n == 0 {
+						b.Fatal(n, err)
+					}
+					s.Close()
+				}
+			})
+		})
 	}
+}
+
+func openSnapshot(b *testing.B, e *Engine) store.Snapshot {
+	b.Helper()
+	s, err := e.Snapshot(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
 }
 
 func BenchmarkOpenEmpty(b *testing.B) {
