@@ -19,8 +19,9 @@ type memory struct {
 }
 
 const (
-	// memTables is how many memtables there may be before writes wait for a flush.
-	memTables = 3
+	// memTables is how many memtables there may be before writes wait for a flush. Pebble keeps three at rest: the
+	// present one, one to use again, and one that a list of old ones still points to.
+	memTables = 7
 	// firstMemTable is the size of Pebble's first memtable. Each is twice as large as the one before.
 	firstMemTable = 256 << 10
 )

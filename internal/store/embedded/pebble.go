@@ -24,8 +24,9 @@ func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 		// Room for a burst while one memtable is flushed.
 		MemTableStopWritesThreshold: memTables,
 		// Commits look up one key each through Bloom filters, and all other reads are in the cache above:
-		// many L0 tables cost little here, a stall of writes would cost much.
-		L0CompactionThreshold: 8,
+		// many L0 tables cost little here, a stall of writes would cost much. Memtables are small, and with fewer
+		// tables to a compaction more would be rewritten.
+		L0CompactionThreshold: 16,
 		L0StopWritesThreshold: 100,
 		// A store of the usual size fits in a few hundred tables.
 		MaxOpenFiles: 500,
