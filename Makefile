@@ -54,7 +54,7 @@ clients: build ## clients that others wrote, against the built binary
 twin: build ## Proa's answers beside those of kube-apiserver (RECORD=1 asks a live one again, DOCUMENT=1 lists the differences)
 	@if [ -n "$(RECORD)" ]; then $(MAKE) -C test/peer api; fi
 	@if [ -n "$(DOCUMENT)" ]; then cd test/twin && $(GO) test -count=1 -run TestDifferences . -args -document; fi
-	cd test/twin && $(GO) test -count=1 . $(if $(RECORD),-run TestRecord -args -record,)
+	cd test/twin && $(GO) test -count=1 -parallel 4 . $(if $(RECORD),-run TestRecord -args -record,)
 
 etcd: ## the store over a real etcd, several servers, moving in and out (the last needs `make peer`)
 	cd test/etcd && $(GO) vet . && $(GO) test .

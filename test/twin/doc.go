@@ -31,6 +31,15 @@
 //	@without field,... why  these fields of the next answer are not compared
 //	@subset                 Proa may have less: items of lists that it lacks are not compared
 //
+// Lines that are the same for many kinds are written once, between @each and @end. Before them stand rows of
+// values, which take the place of the names. A row may leave out its last ones:
+//
+//	@each path name
+//	= /api/v1/nodes | n1
+//	= /api/v1/namespaces | $ns
+//	> GET ${path}/${name}
+//	@end
+//
 // The reasons are what docs/COMPATIBILITY.md lists; `go test -document` puts them there.
 //
 // Variables are $ns (a namespace of the script's own, with a default service account), ${name} as saved,

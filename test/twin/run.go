@@ -33,6 +33,7 @@ type player struct {
 	last    any // the body of the last answer, decoded; nil if it is none
 	names   *names
 	watches map[string]*watch
+	acted   time.Time // when the last request was answered, of which watches may tell
 }
 
 // play runs a script and gives an answer for each of its steps.
@@ -93,6 +94,7 @@ func (p *player) step(ctx context.Context, s *step) (string, error) {
 	if s.method == "EVENTS" {
 		return p.events(s)
 	}
+	defer func() { p.acted = time.Now() }()
 	path, err := p.expand(s.path)
 	if err != nil {
 		return "", err

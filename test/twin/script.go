@@ -46,6 +46,9 @@ func parseScript(path string) ([]*step, error) {
 			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
 		}
 	}
+	if p.loop != nil {
+		return nil, fmt.Errorf("%s: @each without @end", path)
+	}
 	for _, s := range p.steps {
 		s.body = strings.TrimRight(s.body, "\n")
 	}
@@ -56,12 +59,19 @@ type parser struct {
 	steps []*step
 	last  *step // nil before the first request
 	next  *step // gathers what @ lines say
+	loop  *loop // nil outside of @each
 }
 
 func (p *parser) take(number int, line string) error {
 	switch {
 	case strings.HasPrefix(line, "#"):
 		return nil
+	case p.loop != nil && strings.TrimSpace(line) == "@end":
+		l := p.loop
+		p.loop = nil
+		return l.unroll(p.take)
+	case p.loop != nil:
+		return p.loop.take(number, line)
 	case strings.HasPrefix(line, "@"):
 		return p.directive(strings.TrimSpace(line[1:]))
 	case strings.HasPrefix(line, "> "):
@@ -136,6 +146,8 @@ func (p *parser) directive(text string) error {
 		p.next.without, p.next.because = strings.Split(fields, ","), why
 	case "subset":
 		p.next.subset = true
+	case "each":
+		p.loop = &loop{names: strings.Fields(rest)}
 	default:
 		return fmt.Errorf("unknown directive @%s", word)
 	}

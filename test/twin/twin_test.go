@@ -79,9 +79,10 @@ func TestProa(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.stop()
+	t.Cleanup(s.stop)
 	for _, script := range scripts(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txt"), func(t *testing.T) {
+			t.Parallel() // most of the time is spent waiting for watches to end
 			answers, err := play(t.Context(), s, script)
 			if err != nil {
 				t.Fatal(err)

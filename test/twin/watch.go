@@ -55,10 +55,9 @@ func (p *player) events(s *step) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no watch %q", s.watch)
 	}
-	begin := time.Now()
 	for {
 		w.mu.Lock()
-		done := w.ended || time.Since(w.at) > quiet && time.Since(begin) > quiet
+		done := w.ended || time.Since(w.at) > quiet && time.Since(p.acted) > quiet
 		if done {
 			text := bytes.Clone(w.text.Bytes())
 			w.text.Reset()
