@@ -70,6 +70,7 @@ func (c *call) deleteQuery(q url.Values) error {
 
 // settleDelete checks the options.
 func (c *call) settleDelete() error {
+	c.delete.IgnoreStoreReadErrorWithClusterBreakingPotential = nil // of a feature that is off
 	if errs := validation.ValidateDeleteOptions(&c.delete); len(errs) > 0 {
 		return invalidOptions("DeleteOptions", errs)
 	}
@@ -123,20 +124,25 @@ func (c *call) checkDeletePreconditions(t target) error {
 	if p == nil {
 		return nil
 	}
-	if p.UID != nil && *p.UID != t.object.GetUID() {
-		return c.mistaken("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, t.object.GetUID())
+	if uid := t.object.GetUID(); p.UID != nil && *p.UID != uid {
+		return c.mistaken("UID", string(*p.UID), string(uid), "deleted and then recreated")
 	}
 	if rv := t.object.GetResourceVersion(); p.ResourceVersion != nil && *p.ResourceVersion != rv {
-		return c.mistaken("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, rv)
+		return c.mistaken("ResourceVersion", *p.ResourceVersion, rv, "modified")
 	}
 	return nil
 }
 
-// mistaken is the 409 of a precondition that does not hold. It names the kind, as kube-apiserver does here
-// alone.
-func (c *call) mistaken(format string, args ...any) error {
-	kind := schema.GroupResource{Group: c.version.Group, Resource: c.version.Kind}
-	return apierrors.NewConflict(kind, c.name, fmt.Errorf(format, args...))
+// mistaken is the 409 of a precondition that does not hold. It names the kind, in the group of the hub, as
+// kube-apiserver does here alone; but for namespaces, which it checks in a place of their own.
+func (c *call) mistaken(field, want, have, hint string) error {
+	if c.typ.Terminates {
+		return apierrors.NewConflict(c.typ.GroupResource(), c.name,
+			fmt.Errorf("Precondition failed: %s in precondition: %s, %s in object meta: %s", field, want, field, have))
+	}
+	kind := schema.GroupResource{Group: c.typ.GroupResource().Group, Resource: c.version.Kind}
+	return apierrors.NewConflict(kind, c.name,
+		fmt.Errorf("the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", field, want, field, have, hint))
 }
 
 // remove deletes the key and what the stored object had claimed, and tells the revision of the deletion.

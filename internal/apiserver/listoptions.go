@@ -223,6 +223,9 @@ func (c *call) addFieldDemand(s *selection, r fields.Requirement) error {
 }
 
 func unknownField(t *registry.Type, name string) error {
+	if t.UnknownField != "" {
+		return badRequest(t.UnknownField, name)
+	}
 	if len(t.Fields) == 0 {
 		return badRequest("%q is not a known field selector: only %q, %q", name, "metadata.name", "metadata.namespace")
 	}

@@ -58,6 +58,9 @@ func (c *call) newTable(f format) *metav1.Table {
 		})
 	}
 	for _, col := range c.columns() {
+		if col.Name == "" {
+			continue
+		}
 		priority := int32(0)
 		if col.Wide {
 			priority = 1

@@ -109,6 +109,9 @@ type Resource[T any] struct {
 	OrphansByDefault bool
 	// OrphansWarning is what a DELETE without a policy is warned with; empty for none.
 	OrphansWarning string
+	// UnknownField is how a selector by a field that cannot be selected by is refused, with the field as %q; the common
+	// words if empty.
+	UnknownField string
 	// NeverCollected keeps ownership finalizers off (events).
 	NeverCollected bool
 	// GracePeriod is how many seconds a deletion takes; nil means that it is immediate. asked is the
@@ -160,7 +163,7 @@ type Action struct {
 
 // Column is one column of a table.
 type Column[T any] struct {
-	Name        string
+	Name        string // empty for a cell that has no definition
 	Type        string // "string" unless said otherwise; "integer", "boolean", "date"
 	Format      string
 	Description string

@@ -53,10 +53,11 @@ type Type struct {
 	Fields         []TypeField
 	GracePeriod    func(o Object, asked *int64) int64
 	Held           func(Object) bool
+	Terminates     bool // something of the objects' own may keep them: Held can be true
 	MarkDeleted    func(Object)
 	TTL            func(Object) time.Duration
 
-	OrphansWarning                                                                                               string
+	UnknownField, OrphansWarning                                                                                 string
 	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected, Computed bool
 }
 
@@ -182,12 +183,14 @@ func (r Resource[T]) Erase() *Type {
 		Begin:          eraseBegin(r.Begin),
 		PrepareStatus:  erase2(r.PrepareStatus),
 		Held:           func(o Object) bool { return r.Held != nil && r.Held(mustCast[T](o)) },
+		Terminates:     r.Held != nil,
 		MarkDeleted:    erase1(r.MarkDeleted),
 		ValidateStatus: eraseCheck2(r.ValidateStatus),
 		Actions:        r.Actions,
 
 		StatusOnCreate: r.StatusOnCreate, CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
 		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, OrphansWarning: r.OrphansWarning, NeverCollected: r.NeverCollected, Computed: r.Computed,
+		UnknownField: r.UnknownField,
 	}
 	if t.Singular == "" {
 		t.Singular = strings.ToLower(r.Kind)

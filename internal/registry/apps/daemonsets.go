@@ -63,6 +63,9 @@ func daemonSetCount(name, field string, value func(*appsv1.DaemonSetStatus) int3
 func daemonSetTemplate(d *appsv1.DaemonSet) *corev1.PodTemplateSpec { return &d.Spec.Template }
 
 func defaultDaemonSet(d *appsv1.DaemonSet) {
+	if _, ok := d.Annotations[appsv1.DeprecatedTemplateGeneration]; !ok {
+		setTemplateGeneration(d, 0)
+	}
 	setDefault(&d.Spec.RevisionHistoryLimit, 10)
 	strategy := &d.Spec.UpdateStrategy
 	if strategy.Type == "" {
@@ -77,7 +80,8 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 }
 
 // The template's generation was a field of API versions long gone. It lives on as an annotation that the
-// server keeps: a creator may choose where it starts, and each change of the template adds one.
+// server keeps: a creator may choose where it starts, and each change of the template adds one. Who sends none is
+// taken to have sent 0, and so owns the annotation.
 
 func prepareDaemonSet(d *appsv1.DaemonSet) {
 	value, ok := d.Annotations[appsv1.DeprecatedTemplateGeneration]

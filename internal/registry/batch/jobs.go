@@ -49,6 +49,7 @@ var Jobs = registry.Resource[batchv1.Job]{
 		// Labels may come from the template.
 		{Name: "status.successful", Reads: []string{"spec.template"}, Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
 	},
+	UnknownField:     "field label %q not supported for Job",
 	OrphansByDefault: true,
 	OrphansWarning:   "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
 }

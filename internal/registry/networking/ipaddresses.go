@@ -23,10 +23,14 @@ var IPAddresses = registry.Resource[networkingv1.IPAddress]{
 	ValidateUpdate: func(new, old *networkingv1.IPAddress) field.ErrorList {
 		return apivalidation.ValidateImmutableField((*shownParent)(new.Spec.ParentRef), (*shownParent)(old.Spec.ParentRef), field.NewPath("spec", "parentRef"))
 	},
-	Columns: []registry.Column[networkingv1.IPAddress]{{
-		Name: "ParentRef", Description: networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"],
-		Value: func(a *networkingv1.IPAddress) any { return parentText(a.Spec.ParentRef) },
-	}},
+	Columns: []registry.Column[networkingv1.IPAddress]{
+		{
+			Name: "ParentRef", Description: networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"],
+			Value: func(a *networkingv1.IPAddress) any { return parentText(a.Spec.ParentRef) },
+		},
+		// Rows end with the age, which kube-apiserver forgot to define.
+		{Value: registry.Age[networkingv1.IPAddress]().Value},
+	},
 }
 
 // validateIPAddressName takes canonical addresses only, for another spelling would be another name.
