@@ -106,7 +106,7 @@ func podReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// spendBudget takes one disruption from the budget.
+// spendBudget takes one disruption from the budget, which the server does in its own name.
 func (s *Server) spendBudget(ctx context.Context, c *call, b *policyv1.PodDisruptionBudget, pod *corev1.Pod) error {
 	if policy := b.Spec.UnhealthyPodEvictionPolicy; !podReady(pod) {
 		healthy := b.Status.CurrentHealthy >= b.Status.DesiredHealthy && b.Status.DesiredHealthy > 0
@@ -115,9 +115,14 @@ func (s *Server) spendBudget(ctx context.Context, c *call, b *policyv1.PodDisrup
 		}
 	}
 	rt, _ := s.routes.Load().find(policyv1.SchemeGroupVersion, "poddisruptionbudgets")
-	spend := &call{user: c.user, res: rt.res, typ: rt.res.Type, version: rt.version, verb: "update", namespace: c.namespace, name: b.Name, dryRun: c.dryRun}
+	spend := &call{user: c.user, res: rt.res, typ: rt.res.Type, version: rt.version, verb: "update", subresource: "status", manager: "kube-apiserver", namespace: c.namespace, name: b.Name, dryRun: c.dryRun}
 	_, err := s.replace(ctx, spend, func(live registry.Object) (registry.Object, error) {
-		return spent(live.(*policyv1.PodDisruptionBudget), c.name, metav1.NewTime(s.now()))
+		b, err := spent(live.(*policyv1.PodDisruptionBudget), c.name, metav1.NewTime(s.now()))
+		if err != nil {
+			return nil, err
+		}
+		s.own(spend, live, b)
+		return b, nil
 	})
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/streaming/pkg/httpstream/wsstream"
+	"k8s.io/utils/ptr"
 )
 
 // maxAgentError bounds how much is read of an agent's error.
@@ -156,11 +156,9 @@ func logOptions(q url.Values) (*corev1.PodLogOptions, error) {
 			return nil, err
 		}
 	}
-	name := corev1.LogStreamAll
 	if q.Has("stream") {
-		name = q.Get("stream")
+		o.Stream = ptr.To(q.Get("stream"))
 	}
-	o.Stream = &name
 	return o, nil
 }
 
@@ -177,18 +175,15 @@ func validateLogOptions(o *corev1.PodLogOptions) (errs field.ErrorList) {
 	case n != nil && *n < 1:
 		errs = append(errs, field.Invalid(field.NewPath("sinceSeconds"), *n, "must be greater than 0"))
 	}
-	if streams := []string{corev1.LogStreamAll, corev1.LogStreamStderr, corev1.LogStreamStdout}; !slices.Contains(streams, *o.Stream) {
-		errs = append(errs, field.NotSupported(field.NewPath("stream"), *o.Stream, streams))
-	}
-	if *o.Stream != corev1.LogStreamAll && o.TailLines != nil {
-		errs = append(errs, field.Forbidden(field.NewPath(""), "`tailLines` and specific `stream` are mutually exclusive for now"))
+	if o.Stream != nil { // the gate PodLogsQuerySplitStreams is off
+		errs = append(errs, field.Forbidden(field.NewPath("stream"), "may not be specified"))
 	}
 	return errs
 }
 
 // agentLogOptions are the options as a node's agent wants them.
 func agentLogOptions(o *corev1.PodLogOptions) url.Values {
-	q := url.Values{"stream": {*o.Stream}}
+	q := url.Values{}
 	for name, set := range map[string]bool{"follow": o.Follow, "previous": o.Previous, "timestamps": o.Timestamps} {
 		if set {
 			q.Set(name, "true")
