@@ -233,6 +233,7 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 		Kubelets:     apiserver.NewTransport(kubelets, nil),
 		Components:   p.components(),
 		Flags:        p.config.Flags,
+		SetVerbosity: p.config.SetVerbosity,
 		GoawayChance: p.config.GoawayChance,
 		Version:      KubernetesVersion + "+proa" + Version,
 		Logger:       p.log,

@@ -86,6 +86,8 @@ type Config struct {
 	GoawayChance float64
 	// Flags are those of the command line, which /flagz shows; nil leaves that path out.
 	Flags map[string]string
+	// SetVerbosity changes how much is logged: --v, which PUT /debug/flags/v sets; nil leaves that path out.
+	SetVerbosity func(v int)
 	// Logger gets what an operator should know; nil is slog.Default().
 	Logger *slog.Logger
 }

@@ -45,7 +45,7 @@ func restoreCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			f.Logger = newLogger(0)
+			f.Logger, _ = newLogger(0)
 			if o.Ahead < 0 {
 				return usageError{fmt.Errorf("--ahead %d is negative", o.Ahead)}
 			}

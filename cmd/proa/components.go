@@ -50,7 +50,7 @@ func componentCommand(name, short string, run func(context.Context, proa.Compone
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			f.NoLeaderElection = !f.leaderElect
-			f.Logger = newLogger(f.verbosity)
+			f.Logger, _ = newLogger(f.verbosity)
 			slog.SetDefault(f.Logger)
 			fmt.Fprintf(cmd.OutOrStdout(), "Proa %s: %s works for the server in %s.\n", proa.Version, name, f.Kubeconfig)
 			go new(footprint.Keeper).Run(ctx)

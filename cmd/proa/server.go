@@ -73,7 +73,7 @@ func (f *serverFlags) addEtcd(flags *pflag.FlagSet) {
 
 func (f *serverFlags) run(ctx context.Context, out io.Writer) error {
 	begin := time.Now()
-	f.Logger = newLogger(f.verbosity)
+	f.Logger, f.SetVerbosity = newLogger(f.verbosity)
 	slog.SetDefault(f.Logger)
 	if f.disable != "" {
 		f.Disable = strings.Split(f.disable, ",")
@@ -133,16 +133,22 @@ func defaultDataDir() string {
 	return filepath.Join(home, ".local", "share", "proa")
 }
 
-// newLogger logs to standard error, the more the higher the verbosity.
-func newLogger(verbosity int) *slog.Logger {
-	level := slog.LevelWarn
+// newLogger logs to standard error, the more the higher the verbosity, which can be set anew.
+func newLogger(verbosity int) (log *slog.Logger, set func(verbosity int)) {
+	level := &slog.LevelVar{}
+	set = func(v int) { level.Set(levelOf(v)) }
+	set(verbosity)
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), set
+}
+
+func levelOf(verbosity int) slog.Level {
 	switch {
 	case verbosity >= 4:
-		level = slog.LevelDebug
+		return slog.LevelDebug
 	case verbosity == 3:
-		level = proa.LevelRequests
+		return proa.LevelRequests
 	case verbosity >= 1:
-		level = slog.LevelInfo
+		return slog.LevelInfo
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return slog.LevelWarn
 }

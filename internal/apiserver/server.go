@@ -39,6 +39,8 @@ type Config struct {
 	Components map[string]func(context.Context) error
 	// Flags are the command line's, for /flagz; nil leaves that out.
 	Flags map[string]string
+	// SetVerbosity changes how much is logged, for /debug/flags/v; nil leaves that out.
+	SetVerbosity func(v int)
 	// Version that /version and User-Agents tell: "v1.36.3+proa0.1".
 	Version string
 	Logger  *slog.Logger
@@ -138,6 +140,7 @@ func New(c Config) *Server {
 	s.addComponents(c.Components)
 	s.addPaths()
 	s.addZpages(c.Flags)
+	s.addFlags(c.SetVerbosity)
 	return s
 }
 
