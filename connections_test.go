@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,9 +25,9 @@ import (
 )
 
 // plain sends bytes over TLS in HTTP/1.1 and returns what can be read of the answers.
-func plain(t *testing.T, s *proa.Server, text string) *bufio.Reader {
+func plain(t *testing.T, address, text string) *bufio.Reader {
 	t.Helper()
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.URL(), "https://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(address, "https://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +38,61 @@ func plain(t *testing.T, s *proa.Server, text string) *bufio.Reader {
 	// A server that has seen enough may close before it has read everything.
 	go io.WriteString(conn, text)
 	return bufio.NewReader(conn)
+}
+
+// What two readers may take for one request or for two: a length and chunks, or a length that is no number. The
+// answers, how many there are and whether the connection goes on are those of Go's server.
+func TestRequestsWithinRequests(t *testing.T) {
+	s, _ := start(t, proa.Config{InMemory: true})
+	theirs := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/version" && r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer theirs.Close()
+	const post, inner = "POST /version HTTP/1.1\r\nHost: x\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+	const last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	for name, text := range map[string]string{
+		"one after the other":                   post + "Content-Length: 1\r\n\r\nx",
+		"chunks, and a length of them":          post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks, and a length of more":          post + fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 5+len(inner)) + inner,
+		"chunks, and a length of less":          post + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+		"chunks first":                          post + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+		"chunks, and a length that is none":     post + "Content-Length: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks, and two lengths":               post + "Content-Length: 1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks in capitals":                    post + "Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n",
+		"chunks before HTTP/1.1":                "POST /version HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+		"the same length twice":                 post + "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+		"a body where none is expected":         "GET /healthz HTTP/1.1\r\nHost: x\r\n" + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(inner)) + inner,
+		"a chunk that is longer than it says":   post + "Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n",
+		"a chunk that ends in a line feed":      post + "Transfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n",
+		"a length in a trailer":                 post + "Transfer-Encoding: chunked\r\nTrailer: Content-Length\r\n\r\n0\r\nContent-Length: 9\r\n\r\n",
+		"a length in a header that is folded":   post + "X: y\r\n Content-Length: 9\r\n\r\n",
+		"chunks in a header that a tab begins":  post + "Content-Length: 1\r\n\tTransfer-Encoding: chunked\r\n\r\nx",
+		"chunks behind a tab":                   post + "Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n",
+		"an empty line before the request line": "\r\n" + post + "Content-Length: 1\r\n\r\nx",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, want := answers(t, s.URL(), text+last), answers(t, theirs.URL, text+last)
+			if !slices.Equal(ours, want) {
+				t.Errorf("%v, where Go's own server says %v", ours, want)
+			}
+		})
+	}
+}
+
+// answers are the codes of the answers on one connection.
+func answers(t *testing.T, address, text string) (codes []int) {
+	t.Helper()
+	for r := plain(t, address, text); ; {
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return codes
+		}
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		codes = append(codes, res.StatusCode)
+	}
 }
 
 // Requests whose end two readers may see in different places are refused, and so is what is too large.
@@ -55,6 +112,9 @@ func TestMalformedRequests(t *testing.T) {
 		"an unknown coding":              {post + "Transfer-Encoding: cow\r\n\r\n", 501},
 		"chunks within another coding":   {post + "Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n", 501},
 		"two codings":                    {post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501},
+		"a length and another coding":    {post + "Content-Length: 1\r\nTransfer-Encoding: cow\r\n\r\nx", 501},
+		"a header without a name":        {get + ": x\r\n\r\n", 400},
+		"a line feed in a name":          {get + "X\nY: z\r\n\r\n", 400},
 		"a space before the colon":       {post + "Content-Length : 1\r\n\r\nx", 400},
 		"a null in a header":             {get + "X: a\x00b\r\n\r\n", 400},
 		"no host":                        {"GET /version HTTP/1.1\r\n\r\n", 400},
@@ -67,7 +127,7 @@ func TestMalformedRequests(t *testing.T) {
 		"a path of a megabyte":           {"GET /" + strings.Repeat("x", 1<<20+8<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
 	} {
 		t.Run(name, func(t *testing.T) {
-			res, err := http.ReadResponse(plain(t, s, c.text), nil)
+			res, err := http.ReadResponse(plain(t, s.URL(), c.text), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +151,7 @@ func TestPipelining(t *testing.T) {
 			fmt.Fprintf(&text, "POST /livez HTTP/1.1\r\nHost: x\r\nAudit-ID: n%d\r\nContent-Length: %d\r\n\r\n%s", i, len(inner), inner)
 		}
 	}
-	from := plain(t, s, text.String())
+	from := plain(t, s.URL(), text.String())
 	for i := range 20 {
 		res, err := http.ReadResponse(from, nil)
 		if err != nil {
