@@ -112,7 +112,7 @@ func (s *Scheduler) setNamespace(n *corev1.Namespace) {
 
 // wakeFor wakes the pods that an event may help.
 func (s *Scheduler) wakeFor(e *framework.Event) {
-	s.queue.Wake(time.Now(), func(i *queue.Item) bool { return s.framework.Wakes(i.Pod, i.By, e) })
+	s.queue.Wake(time.Now(), e.Label, func(i *queue.Item) bool { return s.framework.Wakes(i.Pod, i.By, e) })
 }
 
 // wakesItself tells if a change of a pod that waits may help it.

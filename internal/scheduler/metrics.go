@@ -1,10 +1,12 @@
 package scheduler
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/proa-dev/proa/internal/scheduler/framework"
 	"github.com/proa-dev/proa/internal/scheduler/queue"
 )
 
@@ -16,7 +18,12 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	tried    prometheus.Counter
 	victims  prometheus.Histogram
-	count    func(queue.Place) int // set before the first collection
+	tries    prometheus.Histogram
+	incoming *prometheus.CounterVec
+	points   *prometheus.HistogramVec
+	// byPoint are those of points by point and status, each made when first needed.
+	byPoint [framework.Points][framework.Statuses]atomic.Pointer[prometheus.Observer]
+	count   func(queue.Place) int // set before the first collection
 }
 
 // The results of an attempt.
@@ -50,6 +57,18 @@ func NewMetrics(profile string) *Metrics {
 			Name: "scheduler_preemption_victims", Help: "Number of selected preemption victims",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 7),
 		}),
+		tries: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "scheduler_pod_scheduling_attempts", Help: "Number of attempts to successfully schedule a pod.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 5),
+		}),
+		incoming: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scheduler_queue_incoming_pods_total", Help: "Number of pods added to scheduling queues by event and queue type.",
+		}, []string{"queue", "event"}),
+		points: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "scheduler_framework_extension_point_duration_seconds",
+			Help:    "Latency for running all plugins of a specific extension point.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 12),
+		}, []string{"extension_point", "status", "profile"}),
 	}
 }
 
@@ -62,6 +81,40 @@ func (m *Metrics) attempted(result string, took time.Duration) {
 	if result == unschedulable {
 		m.tried.Inc()
 	}
+}
+
+// bound counts a pod that has its node after so many attempts.
+func (m *Metrics) bound(attempts int) {
+	if m != nil {
+		m.tries.Observe(float64(attempts))
+	}
+}
+
+// queueNames are the places of the queue as Kubernetes calls them. Gated pods wait among the unschedulable ones there.
+var queueNames = map[queue.Place]string{
+	queue.Active: "active", queue.Backoff: "backoff", queue.Failed: "backoff", queue.Waiting: "unschedulable", queue.Gated: "unschedulable",
+}
+
+// entered counts a pod that enters a place of the queue.
+func (m *Metrics) entered(to queue.Place, why string) {
+	if m != nil {
+		m.incoming.WithLabelValues(queueNames[to], why).Inc()
+	}
+}
+
+// passed counts how long a part of a decision took.
+func (m *Metrics) passed(p framework.Point, s framework.Status, took time.Duration) {
+	if m == nil {
+		return
+	}
+	at := &m.byPoint[p][s]
+	o := at.Load()
+	if o == nil {
+		found := m.points.WithLabelValues(p.String(), s.String(), m.profile)
+		o = &found
+		at.Store(o)
+	}
+	(*o).Observe(took.Seconds())
 }
 
 func (m *Metrics) preempted(victims int) {
@@ -82,6 +135,9 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	m.duration.Describe(out)
 	m.tried.Describe(out)
 	m.victims.Describe(out)
+	m.tries.Describe(out)
+	m.incoming.Describe(out)
+	m.points.Describe(out)
 	out <- pendingPods
 }
 
@@ -91,6 +147,9 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.duration.Collect(out)
 	m.tried.Collect(out)
 	m.victims.Collect(out)
+	m.tries.Collect(out)
+	m.incoming.Collect(out)
+	m.points.Collect(out)
 	if m.count == nil {
 		return
 	}

@@ -49,6 +49,7 @@ func (s *Scheduler) decide() (a *attempt, follow func(context.Context, *attempt)
 				fmt.Sprintf("skip schedule deleting pod: %s/%s", pod.Namespace, pod.Name))
 		}
 	}
+	s.lap = now
 	a.decision = s.framework.Decide(pod)
 	if a.decision.Node != "" {
 		s.cluster.Assume(a.decision.Pod, a.decision.Node)
@@ -65,9 +66,16 @@ func (s *Scheduler) decide() (a *attempt, follow func(context.Context, *attempt)
 	return a, func(ctx context.Context, a *attempt) { s.reject(ctx, a, pod, nominated) }
 }
 
+// reached takes the time of a part of a decision.
+func (s *Scheduler) reached(p framework.Point, status framework.Status) {
+	now := time.Now()
+	s.metrics.passed(p, status, now.Sub(s.lap))
+	s.lap = now
+}
+
 // bind tells the API where a pod goes.
 func (s *Scheduler) bind(ctx context.Context, a *attempt) {
-	pod, node := a.item.Pod, a.decision.Node
+	pod, node, began := a.item.Pod, a.decision.Node, time.Now()
 	_, err := s.client.Do(ctx, &client.Request{
 		Verb: "create", Resource: client.Pods.Resource, Namespace: pod.Namespace, Name: pod.Name, Subresource: "binding",
 		Object: &corev1.Binding{
@@ -77,10 +85,13 @@ func (s *Scheduler) bind(ctx context.Context, a *attempt) {
 		New: func() client.Object { return &corev1.Pod{} },
 	})
 	if err != nil {
+		s.metrics.passed(framework.Bind, framework.Error, time.Since(began))
 		s.unbind(ctx, a, err)
 		return
 	}
+	s.metrics.passed(framework.Bind, framework.Success, time.Since(began))
 	s.metrics.attempted(scheduled, time.Since(a.began))
+	s.metrics.bound(a.item.Attempts)
 	s.events.Event(pod, corev1.EventTypeNormal, "Scheduled",
 		fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node))
 }

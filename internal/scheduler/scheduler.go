@@ -73,6 +73,7 @@ type Scheduler struct {
 	cluster   *cluster.Cluster     // guarded by mu
 	queue     *queue.Queue         // guarded by mu
 	framework *framework.Framework // guarded by mu
+	lap       time.Time            // when the decision reached its last point; guarded by mu
 }
 
 // New makes a scheduler and adds its handlers to the informers. It works when it is run.
@@ -95,8 +96,9 @@ func New(d Deps) *Scheduler {
 	owners := newOwners(d.Informers)
 	budgets := informer.For(d.Informers, podDisruptionBudgets)
 	s.framework = framework.New(framework.Options{
-		Cluster: s.cluster, Plugins: plugins.Default(owners), Seed: d.Seed, Budgets: budgets.List,
+		Cluster: s.cluster, Plugins: plugins.Default(owners), Seed: d.Seed, Budgets: budgets.List, Reached: s.reached,
 	})
+	s.queue.Entered = d.Metrics.entered
 	s.needs = append(owners.syncers(), s.pods, budgets)
 	s.handle(d.Informers, owners)
 	d.Metrics.pending(s.pending)

@@ -315,8 +315,15 @@ func TestManyPods(t *testing.T) {
 		b.counts(map[string]float64{
 			"scheduler_pending_pods active": 0, "scheduler_pending_pods backoff": 0,
 			"scheduler_pending_pods gated": 0, "scheduler_pending_pods unschedulable": 20,
-			"scheduler_schedule_attempts_total default-scheduler scheduled":     200,
-			"scheduler_schedule_attempts_total default-scheduler unschedulable": 20,
+			"scheduler_schedule_attempts_total default-scheduler scheduled":                                   200,
+			"scheduler_schedule_attempts_total default-scheduler unschedulable":                               20,
+			"scheduler_pod_scheduling_attempts":                                                               200,
+			"scheduler_queue_incoming_pods_total UnschedulablePodAdd active":                                  220,
+			"scheduler_queue_incoming_pods_total ScheduleAttemptFailure unschedulable":                        20,
+			"scheduler_framework_extension_point_duration_seconds PreFilter default-scheduler Success":        220,
+			"scheduler_framework_extension_point_duration_seconds Filter default-scheduler Success":           220,
+			"scheduler_framework_extension_point_duration_seconds PostFilter default-scheduler Unschedulable": 20,
+			"scheduler_framework_extension_point_duration_seconds Bind default-scheduler Success":             200,
 		})
 	}, objects...)
 }
@@ -337,7 +344,7 @@ func (b *bench) counts(want map[string]float64) {
 			for _, l := range m.Label {
 				name += " " + l.GetValue()
 			}
-			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	for name, v := range want {

@@ -30,6 +30,17 @@ type class struct {
 	scores   []int64 // of node i by score[j] at i*len(score)+j
 }
 
+// status is what came of looking at the class, before any node.
+func (c *class) status() Status {
+	switch {
+	case c.refused == nil:
+		return Success
+	case c.refused.Final:
+		return UnschedulableAndUnresolvable
+	}
+	return Unschedulable
+}
+
 // verdict is what the filters say of a node alone.
 type verdict struct {
 	generation uint64 // of the node when it was judged; 0 if it was not

@@ -43,12 +43,19 @@ func (f *Framework) Decide(pod *corev1.Pod) Decision {
 		return Decision{Message: "no nodes available to schedule pods", By: noNodes}
 	}
 	c := f.classOf(pod)
+	f.reached(PreFilter, c.status())
 	p := &cluster.Pod{Pod: pod, Shape: c.shape}
 	f.feasible, f.rejected = f.feasible[:0], f.rejected[:0]
 	f.search(c, p, nodes)
+	if c.refused == nil {
+		f.reached(Filter, Success) // whatever it came to, as with Kubernetes
+	}
 	d := Decision{Pod: p, Evaluated: len(f.feasible) + len(f.rejected), Feasible: len(f.feasible)}
 	if len(f.feasible) > 0 {
 		d.Node = f.best(c).Name
+		if d.Feasible > 1 {
+			f.reached(Score, Success)
+		}
 		return d
 	}
 	d.By = c.limited
@@ -59,6 +66,7 @@ func (f *Framework) Decide(pod *corev1.Pod) Decision {
 		d.By |= 1 << f.rejected[i].by
 	}
 	d.Preemption = f.preempt(c, p)
+	f.reached(PostFilter, d.Preemption.status())
 	d.Message = f.explain(c, len(nodes)) + d.Preemption.suffix()
 	return d
 }

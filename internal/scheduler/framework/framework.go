@@ -68,16 +68,6 @@ func Reject(reasons ...string) *Rejection { return &Rejection{Reasons: reasons} 
 // RejectFinally makes one that nothing can be done about.
 func RejectFinally(reasons ...string) *Rejection { return &Rejection{Reasons: reasons, Final: true} }
 
-// Event is a change that may let pods run that could not. It is about a node, or about a pod on a node, or
-// about the pod itself that waits.
-type Event struct {
-	// OldNode is nil if the node is new, NewNode if it is gone.
-	OldNode, NewNode *corev1.Node
-	// OldPod and NewPod are states of a pod on a node in the same way; of the pod itself if Own.
-	OldPod, NewPod *corev1.Pod
-	Own            bool
-}
-
 // Weighted is a plugin and how much its scores weigh.
 type Weighted struct {
 	Plugin
@@ -86,6 +76,39 @@ type Weighted struct {
 
 // Plugins is a set of plugins, as bits by their place in the list.
 type Plugins uint32
+
+// Point is a part of a decision, as Kubernetes calls the points where plugins come in.
+type Point int
+
+// The points, in order. Bind is not the framework's.
+const (
+	PreFilter Point = iota
+	Filter
+	PostFilter
+	Score
+	Bind
+	Points
+)
+
+func (p Point) String() string {
+	return [...]string{"PreFilter", "Filter", "PostFilter", "Score", "Bind"}[p]
+}
+
+// Status is what came of a point.
+type Status int
+
+// The statuses.
+const (
+	Success Status = iota
+	Unschedulable
+	UnschedulableAndUnresolvable
+	Error
+	Statuses
+)
+
+func (s Status) String() string {
+	return [...]string{"Success", "Unschedulable", "UnschedulableAndUnresolvable", "Error"}[s]
+}
 
 // noNodes stands among the plugins for the lack of any node.
 const noNodes Plugins = 1 << 31
@@ -97,6 +120,8 @@ type Options struct {
 	Seed    uint64
 	// Budgets are the disruption budgets that are spared where it can be; nil for none.
 	Budgets func() []*policyv1.PodDisruptionBudget
+	// Reached is told when a decision has come past a point, and how; nil for nobody.
+	Reached func(Point, Status)
 	// NoReuse makes all classes anew for each pod, which changes nothing but the time it takes.
 	NoReuse bool
 }
@@ -109,6 +134,7 @@ type Framework struct {
 	random  *rand.Rand
 	budgets func() []*policyv1.PodDisruptionBudget
 	noReuse bool
+	reached func(Point, Status)
 
 	start   int // of the next search
 	classes classes
@@ -127,7 +153,11 @@ func New(o Options) *Framework {
 	if len(o.Plugins) > 31 {
 		panic("framework: a set of plugins has 31 bits")
 	}
+	if o.Reached == nil {
+		o.Reached = func(Point, Status) {}
+	}
 	return &Framework{
+		reached:     o.Reached,
 		Nominations: Nominations{pods: map[string][]*cluster.Pod{}, nodes: map[types.UID]string{}, victims: map[types.UID][]types.UID{}},
 		cluster:     o.Cluster, plugins: o.Plugins, budgets: o.Budgets, noReuse: o.NoReuse,
 		random: rand.New(rand.NewPCG(o.Seed, 0)), classes: classes{all: map[string]*class{}},

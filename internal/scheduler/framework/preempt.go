@@ -32,6 +32,13 @@ func (p *Preemption) suffix() string {
 	return " preemption: " + p.Message
 }
 
+func (p *Preemption) status() Status {
+	if p.Node == "" {
+		return Unschedulable
+	}
+	return Success
+}
+
 // The search for candidates ends when enough are found: a tenth of the nodes, and no fewer than this.
 const (
 	enoughCandidates        = 100

@@ -45,6 +45,16 @@ const (
 	places
 )
 
+// Why pods move, beside the events of package framework.
+const (
+	attemptFailed = "ScheduleAttemptFailure"
+	backoffOver   = "BackoffComplete"
+	fromBackoff   = "PopFromBackoffQ"
+	forced        = "ForceActivate"
+	waitedLong    = "UnschedulableTimeout"
+	updated       = "UnschedulablePodUpdate"
+)
+
 // Item is a pod that waits.
 type Item struct {
 	Pod *corev1.Pod
@@ -64,6 +74,10 @@ type Item struct {
 
 // Queue is all pods that wait. The zero value is not ready: use New.
 type Queue struct {
+	// Entered is told of every pod that enters a place to wait in, and why, as Kubernetes' metrics call it. It may be
+	// nil.
+	Entered func(to Place, why string)
+
 	items    map[types.UID]*Item
 	heaps    [places]*ordered
 	sequence uint64
@@ -113,12 +127,12 @@ func (q *Queue) Put(pod *corev1.Pod, now time.Time, wakes func(*Item, *corev1.Po
 	i.Pod = pod
 	switch {
 	case len(pod.Spec.SchedulingGates) > 0:
-		q.move(i, Gated)
+		q.move(i, Gated, updated)
 	case i.place == Gated:
-		q.start(i, now)
+		q.start(i, now, framework.Ungated)
 	case i.place == Waiting:
 		if wakes(i, old) {
-			q.wake(i, now)
+			q.wake(i, now, (&framework.Event{Own: true, OldPod: old, NewPod: pod}).Label())
 		}
 	default:
 		q.heaps[i.place].fix(i)
@@ -130,10 +144,10 @@ func (q *Queue) Take(now time.Time) *Item {
 	q.promote(now)
 	i := q.heaps[Active].first()
 	if i == nil {
-		i = q.heaps[Backoff].first()
-	}
-	if i == nil {
-		return nil
+		if i = q.heaps[Backoff].first(); i == nil {
+			return nil
+		}
+		q.tell(Active, fromBackoff)
 	}
 	q.remove(i)
 	i.Attempts++
@@ -164,16 +178,20 @@ func (q *Queue) Remove(uid types.UID) {
 	}
 }
 
-// Wake moves the pods that have waited in vain and for which f is true.
-func (q *Queue) Wake(now time.Time, f func(*Item) bool) {
+// Wake moves the pods that have waited in vain and for which f is true. why says what has happened.
+func (q *Queue) Wake(now time.Time, why func() string, f func(*Item) bool) {
 	var woken []*Item
 	for _, i := range q.heaps[Waiting].items {
 		if f(i) {
 			woken = append(woken, i)
 		}
 	}
+	if len(woken) == 0 {
+		return
+	}
+	label := why()
 	for _, i := range woken {
-		q.wake(i, now)
+		q.wake(i, now, label)
 	}
 }
 
@@ -214,55 +232,55 @@ func (i *Item) Place() Place { return i.place }
 // Activate has a pod tried that waits for something to happen.
 func (q *Queue) Activate(uid types.UID, now time.Time) {
 	if i := q.items[uid]; i != nil && i.place == Waiting {
-		q.wake(i, now)
+		q.wake(i, now, forced)
 	}
 }
 
 func (q *Queue) enter(i *Item, now time.Time) {
 	if len(i.Pod.Spec.SchedulingGates) > 0 {
 		i.since = now
-		q.move(i, Gated)
+		q.move(i, Gated, framework.PodAdded)
 		return
 	}
-	q.start(i, now)
+	q.start(i, now, framework.PodAdded)
 }
 
 // start makes a pod active for the first time.
-func (q *Queue) start(i *Item, now time.Time) {
+func (q *Queue) start(i *Item, now time.Time, why string) {
 	i.since = now
 	q.sequence++
 	i.sequence = q.sequence
-	q.move(i, Active)
+	q.move(i, Active, why)
 }
 
 func (q *Queue) reenter(i *Item, p Place, now time.Time) {
 	i.since = now
 	q.sequence++
 	i.sequence = q.sequence
-	q.move(i, p)
+	q.move(i, p, attemptFailed)
 }
 
-func (q *Queue) wake(i *Item, now time.Time) {
+func (q *Queue) wake(i *Item, now time.Time, why string) {
 	if i.due.After(now) {
-		q.move(i, Backoff)
+		q.move(i, Backoff, why)
 		return
 	}
-	q.move(i, Active)
+	q.move(i, Active, why)
 }
 
 // promote makes active what has waited for long enough.
 func (q *Queue) promote(now time.Time) {
 	for _, p := range []Place{Backoff, Failed} {
 		for i := q.heaps[p].first(); i != nil && !i.due.After(now); i = q.heaps[p].first() {
-			q.move(i, Active)
+			q.move(i, Active, backoffOver)
 		}
 	}
 	for i := q.heaps[Waiting].first(); i != nil && !i.since.Add(maxWait).After(now); i = q.heaps[Waiting].first() {
-		q.move(i, Active)
+		q.move(i, Active, waitedLong)
 	}
 }
 
-func (q *Queue) move(i *Item, to Place) {
+func (q *Queue) move(i *Item, to Place, why string) {
 	if i.place == to {
 		return
 	}
@@ -270,6 +288,13 @@ func (q *Queue) move(i *Item, to Place) {
 	q.items[i.Pod.UID] = i
 	i.place = to
 	q.heaps[to].put(i)
+	q.tell(to, why)
+}
+
+func (q *Queue) tell(to Place, why string) {
+	if q.Entered != nil {
+		q.Entered(to, why)
+	}
 }
 
 func (q *Queue) remove(i *Item) {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,8 @@ func (b *bench) takes(want string) {
 
 func all(*Item) bool { return true }
 
+func nodeAdded() string { return "NodeAdd" }
+
 func gate(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "g"}} }
 
 func TestTheImportantThenTheOldComeFirst(t *testing.T) {
@@ -65,7 +68,7 @@ func TestGatedPodsAreNotTried(t *testing.T) {
 	b := newBench(t)
 	b.put("a", gate)
 	b.takes("")
-	b.q.Wake(b.now, all)
+	b.q.Wake(b.now, nodeAdded, all)
 	b.pass(time.Hour)
 	b.takes("")
 	if _, ok := b.q.Next(); ok || b.q.Count(Gated) != 1 {
@@ -83,9 +86,9 @@ func TestRejectedPodsWaitForAnEvent(t *testing.T) {
 	b.q.Reject(b.take(), 2, b.now)
 	b.pass(time.Minute)
 	b.takes("")
-	b.q.Wake(b.now, func(i *Item) bool { return i.By == 2 })
+	b.q.Wake(b.now, nodeAdded, func(i *Item) bool { return i.By == 2 })
 	b.takes("b")
-	b.q.Wake(b.now, func(i *Item) bool { return i.By == 2 })
+	b.q.Wake(b.now, nodeAdded, func(i *Item) bool { return i.By == 2 })
 	b.takes("")
 	if next, ok := b.q.Next(); !ok || next != b.start.Add(maxWait) {
 		t.Errorf("next is %v, %v", next, ok)
@@ -102,7 +105,7 @@ func TestBackoffYieldsToActive(t *testing.T) {
 	b := newBench(t)
 	b.put("a")
 	b.q.Reject(b.take(), 1, b.now)
-	b.q.Wake(b.now, all)
+	b.q.Wake(b.now, nodeAdded, all)
 	if b.q.Count(Backoff) != 1 {
 		t.Fatal("the pod does not back off")
 	}
@@ -114,7 +117,7 @@ func TestBackoffYieldsToActive(t *testing.T) {
 	b.put("a")
 	b.q.Reject(b.take(), 1, b.now)
 	b.pass(time.Second)
-	b.q.Wake(b.now, all)
+	b.q.Wake(b.now, nodeAdded, all)
 	b.put("b", schedulertest.Priority(-1))
 	b.takes("a b")
 }
@@ -132,7 +135,7 @@ func TestErrorsBackOff(t *testing.T) {
 		if next, ok := b.q.Next(); !ok || next.Sub(b.now) != due {
 			t.Errorf("waits %v, want %v", next.Sub(b.now), due)
 		}
-		b.q.Wake(b.now, all)
+		b.q.Wake(b.now, nodeAdded, all)
 		b.pass(due - 1)
 		b.takes("")
 		b.pass(1)
@@ -208,4 +211,48 @@ func BenchmarkPutTake(b *testing.B) {
 		q.Put(pods[n%len(pods)], now, nil)
 		q.Take(now)
 	}
+}
+
+// Each move is told, by the names that Kubernetes' metrics have for it.
+func TestMovesAreTold(t *testing.T) {
+	b := newBench(t)
+	var told []string
+	b.q.Entered = func(to Place, why string) { told = append(told, fmt.Sprint(to, " ", why)) }
+	tells := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+		told = nil
+	}
+	b.put("a")
+	tells("2 UnschedulablePodAdd")
+	b.q.Reject(b.take(), 1, b.now)
+	tells("3 ScheduleAttemptFailure")
+	b.q.Wake(b.now, nodeAdded, all)
+	tells("4 NodeAdd")
+	b.q.Fail(b.take(), b.now)
+	tells("2 PopFromBackoffQ", "5 ScheduleAttemptFailure")
+	b.pass(time.Minute)
+	b.q.Reject(b.take(), 1, b.now)
+	tells("2 BackoffComplete", "3 ScheduleAttemptFailure")
+	b.pass(time.Hour)
+	b.q.Reject(b.take(), 1, b.now)
+	tells("2 UnschedulableTimeout", "3 ScheduleAttemptFailure")
+	b.pass(time.Minute)
+	b.q.Wake(b.now, nodeAdded, all)
+	tells("2 NodeAdd")
+	b.put("g", gate)
+	tells("1 UnschedulablePodAdd")
+	b.put("g")
+	tells("2 UnschedulablePodUpdatePodSchedulingGatesEliminated")
+	p := b.put("f")
+	b.take()
+	b.take()
+	i := b.take()
+	b.q.Reject(i, 1, b.now)
+	b.pass(time.Minute)
+	told = nil
+	b.q.Activate(p.UID, b.now)
+	tells("2 ForceActivate")
 }
