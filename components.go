@@ -86,7 +86,7 @@ func RunControllerManager(ctx context.Context, c ComponentConfig) error {
 		return err
 	}
 	return c.lead(ctx, ids, "kube-controller-manager", func(ctx context.Context) error {
-		return runControllers(ctx, ids, keys, &informer.Metrics{}, c.Logger)
+		return runControllers(ctx, ids, keys, &informer.Metrics{}, nil, c.Logger)
 	})
 }
 

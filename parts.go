@@ -61,8 +61,9 @@ func agentOf(user string) string { return strings.TrimPrefix(user, "system:") }
 func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 	ids := localIdentities{p}
 	metrics := &informer.Metrics{}
+	tally := controller.NewTally()
 	placing := scheduler.NewMetrics("default-scheduler")
-	p.api.Metrics().MustRegister(informer.Collector(metrics), placing)
+	p.api.Metrics().MustRegister(informer.Collector(metrics), tally, placing)
 	run := func(name string, f func(context.Context) error) {
 		parts.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
@@ -72,7 +73,9 @@ func (p *plane) startParts(ctx context.Context, parts *sync.WaitGroup) error {
 		})
 	}
 	if p.config.runs(Controllers) {
-		run("controller-manager", p.elected("kube-controller-manager", func(ctx context.Context) error { return runControllers(ctx, ids, p.clusterKeys(), metrics, p.log) }))
+		run("controller-manager", p.elected("kube-controller-manager", func(ctx context.Context) error {
+			return runControllers(ctx, ids, p.clusterKeys(), metrics, tally, p.log)
+		}))
 	}
 	if p.config.runs(Scheduler) {
 		run("scheduler", p.elected("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, ids, metrics, placing, p.log) }))
@@ -119,7 +122,7 @@ func tokensOf(issuer *authn.Issuer) func(context.Context, *corev1.ServiceAccount
 }
 
 // runControllers runs every controller until the context ends.
-func runControllers(ctx context.Context, ids identities, keys clusterKeys, metrics *informer.Metrics, log *slog.Logger) error {
+func runControllers(ctx context.Context, ids identities, keys clusterKeys, metrics *informer.Metrics, tally *controller.Tally, log *slog.Logger) error {
 	manager, err := ids.component(controllerManagerUser)
 	if err != nil {
 		return err
@@ -152,7 +155,7 @@ func runControllers(ctx context.Context, ids identities, keys clusterKeys, metri
 		}
 		recorder := events.NewRecorder(transport, component, "")
 		runner := e.Start(controller.Deps{
-			Client: transport, Informers: set, Events: recorder, Clock: clock.RealClock{}, Logger: log, Metrics: metrics,
+			Client: transport, Informers: set, Events: recorder, Clock: clock.RealClock{}, Logger: log, Metrics: metrics, Tally: tally,
 			RootCA: keys.rootCA, Tokens: keys.tokens,
 		})
 		start(e.Name, func(ctx context.Context) error {

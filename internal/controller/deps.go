@@ -21,6 +21,8 @@ type Deps struct {
 	Logger    *slog.Logger
 	// Metrics is what the controller's queues report to; nil for none.
 	Metrics *informer.Metrics
+	// Tally is what controllers count of their own; nil for none.
+	Tally *Tally
 	// RootCA is the PEM bundle that pods trust the API server by; empty if there is none to publish.
 	RootCA []byte
 	// Tokens signs the token of a service account that a Secret shall hold; nil if none are made.

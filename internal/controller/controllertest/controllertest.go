@@ -33,7 +33,7 @@ func New(t *testing.T, objects []client.Object, start ...func(controller.Deps) c
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	b.Deps = controller.Deps{
 		Client: b.Server, Informers: informer.NewSet(b.Server, informer.SetOptions{Logger: log}),
-		Events: b.Events, Clock: clock.RealClock{}, Logger: log,
+		Events: b.Events, Clock: clock.RealClock{}, Logger: log, Tally: controller.NewTally(),
 	}
 	for _, f := range start {
 		r := f(b.Deps)

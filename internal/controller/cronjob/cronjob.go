@@ -25,6 +25,7 @@ type crons struct {
 	client client.Transport
 	events controller.Events
 	clock  clock.WithTicker
+	tally  *controller.Tally
 	crons  *informer.Informer[batchv1.CronJob]
 	jobs   *informer.Informer[batchv1.Job]
 }
@@ -32,7 +33,7 @@ type crons struct {
 // Start makes the controller.
 func Start(d controller.Deps) controller.Runner {
 	c := &crons{
-		client: d.Client, events: d.Events, clock: d.Clock,
+		client: d.Client, events: d.Events, clock: d.Clock, tally: d.Tally,
 		crons: informer.For(d.Informers, client.CronJobs), jobs: informer.For(d.Informers, client.Jobs),
 	}
 	owned.Index(c.jobs)
@@ -185,6 +186,7 @@ func (c *crons) start(ctx context.Context, cron *batchv1.CronJob, p plan) error 
 		c.events.Eventf(cron, corev1.EventTypeWarning, "FailedCreate", "Error creating job: %v", err)
 		return err
 	default:
+		c.tally.CronJobStarted(j.CreationTimestamp.Sub(p.at))
 		c.events.Eventf(cron, corev1.EventTypeNormal, "SuccessfulCreate", "Created job %v", j.Name)
 	}
 	ref := client.ReferenceTo(j)

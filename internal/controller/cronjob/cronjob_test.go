@@ -103,6 +103,7 @@ func TestTicks(t *testing.T) {
 		if n := len(clienttest.List(b.Server, client.Jobs)); n != 7 {
 			t.Errorf("%d jobs", n)
 		}
+		b.Counted(t, map[string]float64{"cronjob_controller_job_creation_skew_duration_seconds": 7})
 	})
 }
 

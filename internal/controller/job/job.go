@@ -35,6 +35,7 @@ type jobs struct {
 	client client.Transport
 	events controller.Events
 	clock  clock.WithTicker
+	tally  *controller.Tally
 	jobs   *informer.Informer[batchv1.Job]
 	pods   *informer.Informer[corev1.Pod]
 	expect expect.Expectations
@@ -54,7 +55,7 @@ type memory struct {
 // Start makes the controller.
 func Start(d controller.Deps) controller.Runner {
 	c := &jobs{
-		client: d.Client, events: d.Events, clock: d.Clock, state: map[controller.Key]*memory{},
+		client: d.Client, events: d.Events, clock: d.Clock, tally: d.Tally, state: map[controller.Key]*memory{},
 		jobs: informer.For(d.Informers, client.Jobs), pods: informer.For(d.Informers, client.Pods),
 	}
 	owned.Index(c.pods)
@@ -94,17 +95,25 @@ func (c *jobs) sync(ctx context.Context, k controller.Key) (time.Duration, error
 	if revision(present) < known.wrote {
 		return 0, nil // the informer will tell
 	}
+	began := c.clock.Now()
+	again, action, err := c.proceed(ctx, k, known, present)
+	c.tally.JobSynced(modeOf(present), action, err, c.clock.Since(began))
+	return again, err
+}
+
+// proceed looks at a job that is not over, and tells which action that was.
+func (c *jobs) proceed(ctx context.Context, k controller.Key, known *memory, present *batchv1.Job) (again time.Duration, action string, err error) {
 	// Asked before the pods are: one that comes in between must not be missed.
 	seenAll := c.expect.Satisfied(k)
 	all, err := c.claim(ctx, present)
 	if err != nil {
-		return 0, err
+		return 0, reconciling, err
 	}
 	known.observe(all)
 	return c.work(ctx, k, known, present, all, seenAll)
 }
 
-func (c *jobs) work(ctx context.Context, k controller.Key, known *memory, present *batchv1.Job, all []*corev1.Pod, seenAll bool) (time.Duration, error) {
+func (c *jobs) work(ctx context.Context, k controller.Key, known *memory, present *batchv1.Job, all []*corev1.Pod, seenAll bool) (again time.Duration, action string, err error) {
 	now := c.clock.Now()
 	j := present.DeepCopy()
 	if j.Status.StartTime == nil && !isSuspended(j) {
@@ -113,6 +122,7 @@ func (c *jobs) work(ctx context.Context, k controller.Key, known *memory, presen
 	s := look(j, all, known.released, known.backoff)
 	active := int32(len(s.active))
 	finish, again := s.verdict(now)
+	action = reconciling
 	var failure error
 	switch {
 	case finish != nil:
@@ -126,6 +136,7 @@ func (c *jobs) work(ctx context.Context, k controller.Key, known *memory, presen
 		managed := seenAll && j.DeletionTimestamp == nil
 		if managed {
 			p := s.plan(now)
+			action = p.action(isSuspended(j))
 			active, failure = c.act(ctx, k, s, p)
 			again = sooner(again, p.again)
 		}
@@ -136,7 +147,7 @@ func (c *jobs) work(ctx context.Context, k controller.Key, known *memory, presen
 		}
 	}
 	j.Status.Active, j.Status.Ready, j.Status.Terminating = active, ptr.To(s.ready), ptr.To(s.terminating)
-	return again, errors.Join(c.settle(ctx, known, present, s, finish, now), failure)
+	return again, action, errors.Join(c.settle(ctx, known, present, s, finish, now), failure)
 }
 
 // settle carries out the accounting.
@@ -186,6 +197,7 @@ func (c *jobs) write(ctx context.Context, known *memory, was *batchv1.Job, s *su
 		s.job.Status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{}
 	}
 	known.wrote = revision(written)
+	c.count(was, written)
 	return nil
 }
 
@@ -212,6 +224,7 @@ func (c *jobs) suspendOrResume(j *batchv1.Job, now time.Time) {
 }
 
 func (c *jobs) reportEnd(j *batchv1.Job, final *batchv1.JobCondition) {
+	c.tally.JobFinished(modeOf(j), final.Type == batchv1.JobComplete, final.Reason)
 	if final.Type == batchv1.JobFailed {
 		c.events.Event(j, corev1.EventTypeWarning, final.Reason, final.Message)
 		return

@@ -98,6 +98,13 @@ func TestComplete(t *testing.T) {
 		if a := b.Server.Actions(); len(a) > 0 {
 			t.Errorf("after the end: %v", a)
 		}
+		b.Counted(t, map[string]float64{
+			"job_controller_job_syncs_total pods_created NonIndexed success":             2,
+			"job_controller_job_sync_duration_seconds pods_created NonIndexed success":   2,
+			"job_controller_job_pods_finished_total NonIndexed succeeded":                3,
+			"job_controller_job_pods_finished_total NonIndexed failed":                   0,
+			"job_controller_jobs_finished_total NonIndexed CompletionsReached succeeded": 1,
+		})
 	})
 }
 
@@ -200,6 +207,11 @@ func TestIndexed(t *testing.T) {
 		become(t, b, "active=1 succeeded=2 failed=1 completed=0,2")
 		end(b, 1, corev1.PodFailed, index("1"))
 		become(t, b, "active=0 succeeded=2 failed=2 completed=0,2 failed=1 FailureTarget(FailedIndexes) Failed(FailedIndexes)")
+		b.Counted(t, map[string]float64{
+			"job_controller_job_pods_finished_total Indexed succeeded":        2,
+			"job_controller_job_pods_finished_total Indexed failed":           2,
+			"job_controller_jobs_finished_total Indexed FailedIndexes failed": 1,
+		})
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-helpers/node/topology"
 
 	"github.com/proa-dev/proa/internal/client"
 	"github.com/proa-dev/proa/internal/controller"
@@ -80,6 +81,7 @@ func (c *lifecycle) added(n *corev1.Node, _ bool) {
 	c.known[n.Name] = &memory{uid: n.UID, heard: heard}
 	c.mu.Unlock()
 	c.tell(n, "RegisteredNode", fmt.Sprintf("Node %s event: Registered Node %s in Controller", n.Name, n.Name))
+	c.Tally.NodeEvicted(topology.GetZoneKey(n), 0)
 	c.loop.Add(informer.KeyOf(n))
 	c.lookAtOthers()
 }
@@ -160,7 +162,13 @@ func (c *lifecycle) sync(ctx context.Context, k controller.Key) (time.Duration, 
 	if wait > 0 && (again == 0 || wait < again) {
 		again = wait
 	}
-	return again, c.write(ctx, n, taints(n, throwOut, now))
+	if err := c.write(ctx, n, taints(n, throwOut, now)); err != nil {
+		return again, err
+	}
+	if throwOut && !isOutcast(n) {
+		c.Tally.NodeEvicted(topology.GetZoneKey(n), 1)
+	}
+	return again, nil
 }
 
 // throwOut tells whether pods have to go from a node, or after how long to ask again.

@@ -183,6 +183,7 @@ func TestPace(t *testing.T) {
 		if got := out(); got != 4 {
 			t.Errorf("%d nodes, and the other zone has its own pace", got)
 		}
+		b.Counted(t, map[string]float64{"node_collector_evictions_total :\x00:z": 3, "node_collector_evictions_total :\x00:y": 1})
 	})
 }
 
