@@ -291,6 +291,34 @@ func (w *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// aside is a ResponseWriter below which a goroutine can write to many answers without waiting for any: see
+// http2.response.
+type aside interface {
+	TryWrite(b []byte) (taken bool, err error)
+	FlushAside() error
+}
+
+// asAside is what a handler writes to as an aside; nil if it is none.
+func asAside(w http.ResponseWriter) aside {
+	if r, ok := w.(*recorder); ok {
+		if _, ok := r.ResponseWriter.(aside); ok {
+			return r
+		}
+	}
+	return nil
+}
+
+// TryWrite implements aside.
+func (w *recorder) TryWrite(b []byte) (taken bool, err error) {
+	if taken, err = w.ResponseWriter.(aside).TryWrite(b); taken {
+		w.bytes += int64(len(b))
+	}
+	return taken, err
+}
+
+// FlushAside implements aside.
+func (w *recorder) FlushAside() error { return w.ResponseWriter.(aside).FlushAside() }
+
 // Hijack implements http.Hijacker, for HTTP/1.1 alone. The request no longer holds up the server's end.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()

@@ -237,7 +237,7 @@ func (l *local) Watch(ctx context.Context, r *client.Request) (client.Stream, er
 	if err != nil {
 		return nil, localError(err)
 	}
-	w, err := l.server.openWatch(ctx, c, sel)
+	w, err := l.server.openWatch(ctx, c, sel, nil)
 	if err != nil {
 		return nil, localError(err)
 	}

@@ -88,6 +88,8 @@ type Server struct {
 
 	reading, mutating limit
 
+	pumps pumps
+
 	scaleOwner *ownership.Manager
 	metrics    *metrics
 	// paths are the handlers of what is no resource, by path; those that end with a slash serve all
@@ -118,7 +120,7 @@ func New(c Config) *Server {
 		verifier: c.Verifier, audiences: c.Audiences, rules: c.Rules, kubelets: c.Kubelets,
 		kubeletsUnverified: unverified(c.Kubelets), pods: c.Pods, goaway: c.GoawayChance,
 		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody,
-		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{}, active: newGate(),
+		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{}, active: newGate(), pumps: newPumps(),
 	}
 	if s.clock == nil {
 		s.clock = clock.RealClock{}

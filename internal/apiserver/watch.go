@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,11 +50,12 @@ type watcher struct {
 }
 
 // openWatch begins a watch. Errors beyond parsing are reported within the stream, by the caller.
-func (s *Server) openWatch(ctx context.Context, c *call, sel *selection) (*watcher, error) {
+func (s *Server) openWatch(ctx context.Context, c *call, sel *selection, sharing *cache.Sharing) (*watcher, error) {
 	o, err := s.watchOptions(ctx, c, sel)
 	if err != nil {
 		return nil, err
 	}
+	o.Sharing = sharing
 	life, cancel := context.WithCancel(ctx)
 	undrain := context.AfterFunc(s.draining, cancel)
 	cw, err := c.res.table.Watch(life, o)
@@ -168,12 +169,14 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) err
 	if err != nil {
 		return err
 	}
-	open := func(ctx context.Context) (*watcher, error) { return s.openWatch(ctx, c, sel) }
 	out := &watchStream{call: c, format: f, policy: policy}
 	if isWebSocket(r) {
-		s.watchSocket(w, r, out, open)
+		s.watchSocket(w, r, out, func(ctx context.Context) (*watcher, error) { return s.openWatch(ctx, c, sel, nil) })
 		return nil
 	}
+	out.aside = asAside(w)
+	sharing := s.share(out, r.RemoteAddr)
+	open := func(ctx context.Context) (*watcher, error) { return s.openWatch(ctx, c, sel, sharing) }
 	return out.stream(w, r, open)
 }
 
@@ -182,13 +185,25 @@ type watchStream struct {
 	call   *call
 	format format
 	policy metav1.IncludeObjectPolicy
-	out    *bufio.Writer
-	flush  func() error
-	// message ends an event; nil if events need no end of their own.
-	message func() error
+	// buf is events that are not written yet.
+	buf   []byte
+	write func([]byte) error
+	flush func() error
+	// message sends an event; nil if events are written as they come, one after the other.
+	message func([]byte) error
 	// tableSent tells that a table's header has been sent: only the first event has it.
 	tableSent bool
+
+	// turn is held by whoever takes and writes events; pump.go tells who else than the handler does.
+	turn   sync.Mutex
+	aside  aside  // nil if the transport has none
+	end    func() // ends the watch
+	over   bool   // the handler has come to its end; guarded by turn
+	broken error  // why others have ended the watch; guarded by turn
 }
+
+// watchChunk is how many bytes of events are gathered before they are written.
+const watchChunk = 16 << 10
 
 func (st *watchStream) media() string {
 	if st.format.media == mediaProtobuf {
@@ -200,7 +215,11 @@ func (st *watchStream) media() string {
 // stream sends the watch as the body of an answer.
 func (st *watchStream) stream(w http.ResponseWriter, r *http.Request, open func(context.Context) (*watcher, error)) error {
 	rc := http.NewResponseController(w)
-	st.out, st.flush = bufio.NewWriterSize(w, 4<<10), rc.Flush
+	st.flush = rc.Flush
+	st.write = func(b []byte) error {
+		_, err := w.Write(b)
+		return err
+	}
 	return st.watch(r.Context(), func(ctx context.Context) (*watcher, error) {
 		// The watch begins before its headers go out: what happens once a client has these is in it.
 		wr, err := open(ctx)
@@ -218,11 +237,17 @@ func (st *watchStream) stream(w http.ResponseWriter, r *http.Request, open func(
 
 // watch opens a watch and sends it to its end.
 func (st *watchStream) watch(ctx context.Context, open func(context.Context) (*watcher, error)) error {
+	st.turn.Lock()
+	defer func() {
+		st.over = true
+		st.turn.Unlock()
+	}()
 	wr, err := open(ctx)
 	if err != nil {
 		return st.fail(err)
 	}
 	defer wr.close()
+	st.end = wr.end
 	return st.run(wr)
 }
 
@@ -231,6 +256,8 @@ func (st *watchStream) run(w *watcher) error {
 	for {
 		batch, due, err := w.next()
 		switch {
+		case st.broken != nil:
+			return st.broken
 		case err != nil && w.ctx.Err() != nil:
 			return nil
 		case err != nil:
@@ -256,50 +283,102 @@ func nextBookmark(now, deadline time.Time) time.Time {
 }
 
 func (st *watchStream) batch(w *watcher, b cache.Batch) error {
-	for _, e := range b.Events {
-		if err := st.event(eventNames[e.Type], e.Item); err != nil {
+	if b.InitialDone && w.initialEnd {
+		for _, e := range b.Events {
+			if err := st.event(e); err != nil {
+				return err
+			}
+		}
+		return st.bookmark(b.Reached, true)
+	}
+	return st.events(b.Events)
+}
+
+// events sends changes.
+func (st *watchStream) events(events []cache.Event) error {
+	for _, e := range events {
+		if err := st.event(e); err != nil {
 			return err
 		}
-	}
-	if b.InitialDone && w.initialEnd {
-		return st.bookmark(b.Reached, true)
 	}
 	return st.send()
 }
 
-func (st *watchStream) send() error {
-	if err := st.out.Flush(); err != nil {
+// event writes one change.
+func (st *watchStream) event(e cache.Event) (err error) {
+	if st.buf, err = st.appendEvent(st.buf, eventNames[e.Type], e.Item); err != nil {
 		return err
+	}
+	return st.endEvent()
+}
+
+// object writes an event that is not an item's change.
+func (st *watchStream) object(kind watch.EventType, o runtime.Object) (err error) {
+	if st.buf, err = st.appendObject(st.buf, kind, o); err != nil {
+		return err
+	}
+	return st.endEvent()
+}
+
+// endEvent sends what has been gathered if that is a message, or enough.
+func (st *watchStream) endEvent() error {
+	switch {
+	case st.message != nil:
+		defer func() { st.buf = st.buf[:0] }()
+		return st.message(st.buf)
+	case len(st.buf) >= watchChunk:
+		return st.drain()
+	default:
+		return nil
+	}
+}
+
+func (st *watchStream) drain() error {
+	if len(st.buf) == 0 {
+		return nil
+	}
+	err := st.write(st.buf)
+	st.buf = st.buf[:0]
+	return err
+}
+
+// send has all that was gathered sent.
+func (st *watchStream) send() error {
+	if err := st.drain(); err != nil {
+		return err
+	}
+	if cap(st.buf) > keptFrame {
+		st.buf = nil
 	}
 	return st.flush()
 }
 
-// event writes one change.
-func (st *watchStream) event(kind watch.EventType, item *cache.Item) error {
+// appendEvent appends one change.
+func (st *watchStream) appendEvent(b []byte, kind watch.EventType, item *cache.Item) ([]byte, error) {
 	res := st.call.res
 	if st.format.as != "" {
 		o, err := res.object(item)
 		if err != nil {
-			return err
+			return b, err
 		}
 		t, err := st.transform(o)
 		if err != nil {
-			return err
+			return b, err
 		}
-		return st.object(kind, t)
+		return st.appendObject(b, kind, t)
 	}
 	if st.format.media == mediaProtobuf {
 		data, err := res.itemProtobuf(st.call.version, item)
 		if err != nil {
-			return err
+			return b, err
 		}
-		return st.protobufFrame(kind, data)
+		return st.protobufFrame(b, kind, data)
 	}
 	data, err := res.itemJSON(st.call.version, item)
 	if err != nil {
-		return err
+		return b, err
 	}
-	return st.jsonFrame(kind, res.forms[st.call.version].head, data)
+	return jsonFrame(b, kind, res.forms[st.call.version].head, data), nil
 }
 
 func (st *watchStream) transform(o registry.Object) (runtime.Object, error) {
@@ -315,57 +394,46 @@ func (st *watchStream) transform(o registry.Object) (runtime.Object, error) {
 	return t, st.call.addRow(t, o, st.policy, st.format)
 }
 
-// object writes an event whose object has a kind of its own.
-func (st *watchStream) object(kind watch.EventType, o runtime.Object) error {
+// appendObject appends an event whose object has a kind of its own.
+func (st *watchStream) appendObject(b []byte, kind watch.EventType, o runtime.Object) ([]byte, error) {
 	if st.format.media == mediaProtobuf && encoding.HasProtobuf(o) {
 		data, err := encoding.Protobuf(o, o.GetObjectKind().GroupVersionKind())
 		if err != nil {
-			return err
+			return b, err
 		}
-		return st.protobufFrame(kind, data)
+		return st.protobufFrame(b, kind, data)
 	}
 	data, err := encoding.JSON(o)
 	if err != nil {
-		return err
+		return b, err
 	}
-	return st.jsonFrame(kind, "", data)
+	return jsonFrame(b, kind, "", data), nil
 }
 
-// jsonFrame writes a JSON event and a newline. head is put in front of the object unless that says its type.
-func (st *watchStream) jsonFrame(kind watch.EventType, head string, data []byte) error {
-	st.out.WriteString(`{"type":"`)
-	st.out.WriteString(string(kind))
-	st.out.WriteString(`","object":`)
+// jsonFrame appends a JSON event and a newline. head is put in front of the object unless that says its type.
+func jsonFrame(b []byte, kind watch.EventType, head string, data []byte) []byte {
+	b = append(b, `{"type":"`...)
+	b = append(b, kind...)
+	b = append(b, `","object":`...)
 	if head != "" && !saysType(data) {
-		st.out.WriteString(head)
+		b = append(b, head...)
 		data = data[1:]
 	}
-	st.out.Write(data)
-	// The first error sticks, so looking at the last is enough.
-	if _, err := st.out.WriteString("}\n"); err != nil || st.message == nil {
-		return err
-	}
-	return st.message()
+	b = append(b, data...)
+	return append(b, "}\n"...)
 }
 
-// protobufFrame writes a length and a WatchEvent{1: type, 2: RawExtension{1: raw}}.
-func (st *watchStream) protobufFrame(kind watch.EventType, data []byte) error {
+// protobufFrame appends a WatchEvent{1: type, 2: RawExtension{1: raw}}, with its length unless it is a message.
+func (st *watchStream) protobufFrame(b []byte, kind watch.EventType, data []byte) ([]byte, error) {
 	e := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: data}}
-	msg, err := e.Marshal()
-	if err != nil {
-		return err
+	size := e.Size()
+	if st.message == nil {
+		b = binary.BigEndian.AppendUint32(b, uint32(size))
 	}
-	if st.message != nil {
-		if _, err := st.out.Write(msg); err != nil {
-			return err
-		}
-		return st.message()
-	}
-	var size [4]byte
-	binary.BigEndian.PutUint32(size[:], uint32(len(msg)))
-	st.out.Write(size[:])
-	_, err = st.out.Write(msg)
-	return err
+	from := len(b)
+	b = slices.Grow(b, size)[:from+size]
+	_, err := e.MarshalToSizedBuffer(b[from:])
+	return b, err
 }
 
 // bookmark tells how far the watcher has come.

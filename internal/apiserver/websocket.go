@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -31,21 +29,15 @@ func (s *Server) watchSocket(w http.ResponseWriter, r *http.Request, st *watchSt
 			defer cancel()
 			_, _ = io.Copy(io.Discard, conn) // whatever ends it
 		}()
-		var event bytes.Buffer
-		st.out = bufio.NewWriter(&event)
 		st.flush = func() error { return nil }
-		st.message = func() error {
-			if err := st.out.Flush(); err != nil {
-				return err
-			}
-			defer event.Reset()
+		st.message = func(event []byte) error {
 			if err := conn.SetWriteDeadline(time.Now().Add(socketPatience)); err != nil {
 				return err
 			}
 			if st.format.media == mediaProtobuf {
-				return websocket.Message.Send(conn, event.Bytes())
+				return websocket.Message.Send(conn, event)
 			}
-			return websocket.Message.Send(conn, event.String())
+			return websocket.Message.Send(conn, string(event))
 		}
 		if err := st.watch(ctx, open); err != nil {
 			s.log.Debug("a watch broke off", "path", r.URL.Path, "err", err)

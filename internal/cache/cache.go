@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/proa-dev/proa/internal/store"
 	"k8s.io/apimachinery/pkg/labels"
@@ -97,6 +98,18 @@ type WatchOptions struct {
 	// as At says; Watcher.Next marks the end of them.
 	Initial bool
 	At      At
+	// Sharing lets others than the caller of Next take events; nil does not.
+	Sharing *Sharing
+}
+
+// Sharing is how a watcher's events are taken by whoever comes first: the caller of Next, who waits for them, or
+// somebody who was told that there are some, and works for many watchers.
+type Sharing struct {
+	// Turn is held by whoever takes. Next is called with it held, and gives it up while it waits.
+	Turn sync.Locker
+	// Ready is called when there is something to take, from the goroutine that all changes go through: it does
+	// little. Whoever it tells may leave the taking to Next, by Wake.
+	Ready func(*Watcher)
 }
 
 // EventType is what happened, as one watcher's selector sees it.

@@ -104,7 +104,7 @@ func (t *Table) Snapshot(ctx context.Context, at At) (*Snapshot, error) {
 
 // Watch begins a watch. The watcher ends with its context, or by Stop.
 func (t *Table) Watch(ctx context.Context, o WatchOptions) (*Watcher, error) {
-	w := &Watcher{table: t, selector: o.Selector, after: o.After, wake: make(chan struct{}, 1)}
+	w := &Watcher{table: t, selector: o.Selector, after: o.After, sharing: o.Sharing, wake: make(chan struct{}, 1)}
 	if w.selector.Labels != nil && w.selector.Labels.Empty() {
 		w.selector.Labels = nil
 	}
@@ -157,7 +157,7 @@ func (t *Table) end(w *Watcher, reason error) {
 	w.ended = reason
 	t.interest.remove(w)
 	w.detach()
-	w.signal()
+	w.Wake()
 }
 
 // await waits until the cache has reached what the read asks for.

@@ -31,15 +31,16 @@ import (
 //   - Not pending: everything up to the revision that the cache had reached before mu was taken has been
 //     returned or is not wanted.
 //
-// To wake a watcher is to put a token into its channel, after mu is released, only when pending turns
-// true: a thousand changes that come before it pulls cost one wake-up. There is no goroutine, no timer
-// and no queue for a watcher.
+// To wake a watcher is to put a token into its channel, or to call its Ready, after mu is released, only when
+// pending turns true: a thousand changes that come before it pulls cost one wake-up. There is no goroutine, no
+// timer and no queue for a watcher.
 
-// Watcher is one watch. Next and Reached belong to one goroutine; Stop may be called from any.
+// Watcher is one watch. Next, Take and Reached belong to one goroutine at a time; Stop and Wake may be called from any.
 type Watcher struct {
 	table    *Table
 	selector Selector
 	after    store.Revision // changes up to it are not wanted
+	sharing  *Sharing       // nil if only Next takes
 	wake     chan struct{}  // of one token
 	detach   func() bool    // forgets the context it ends with
 
@@ -74,7 +75,7 @@ const (
 // the context that the watch began with, it goes on returning it.
 func (w *Watcher) Next(ctx context.Context) (Batch, error) {
 	for over := false; ; {
-		batch, again, err := w.take()
+		batch, again, err := w.Take()
 		if err != nil || len(batch.Events) > 0 || batch.InitialDone {
 			return batch, err
 		}
@@ -84,11 +85,21 @@ func (w *Watcher) Next(ctx context.Context) (Batch, error) {
 		case over:
 			return Batch{}, ctx.Err()
 		}
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
-			over = true // what is ready by now still comes first
-		}
+		over = w.await(ctx) // what is ready by then still comes first
+	}
+}
+
+// await waits for a token, or the end of the context.
+func (w *Watcher) await(ctx context.Context) (over bool) {
+	if s := w.sharing; s != nil {
+		s.Turn.Unlock()
+		defer s.Turn.Lock()
+	}
+	select {
+	case <-w.wake:
+		return false
+	case <-ctx.Done():
+		return true
 	}
 }
 
@@ -116,8 +127,9 @@ func (w *Watcher) end(reason error) {
 	t.end(w, reason)
 }
 
-// take returns what is ready; again says that there may be more to look at.
-func (w *Watcher) take() (batch Batch, again bool, err error) {
+// Take returns what is ready, which may be nothing; again says that there may be more to look at. Errors are those of
+// Next.
+func (w *Watcher) Take() (batch Batch, again bool, err error) {
 	if w.initial != nil {
 		return w.takeInitial()
 	}
@@ -219,8 +231,17 @@ func (w *Watcher) offer(c *change, number uint64) (wake bool) {
 	return true
 }
 
-// signal wakes the watcher.
+// signal tells that there is something to take.
 func (w *Watcher) signal() {
+	if w.sharing == nil {
+		w.Wake()
+		return
+	}
+	w.sharing.Ready(w)
+}
+
+// Wake has Next look whether there is something.
+func (w *Watcher) Wake() {
 	select {
 	case w.wake <- struct{}{}:
 	default:

@@ -173,7 +173,31 @@ func (w *response) FlushError() error {
 	if err := w.st.mayWrite(); err != nil {
 		return err
 	}
-	c.flushSoon()
+	c.flushSoon(c.flush)
+	return nil
+}
+
+// TryWrite is Write of all of p, or of nothing where Write would wait or has to send the header first. With FlushAside
+// it lets one goroutine write to many answers that go on, none of which it ever waits for.
+func (w *response) TryWrite(p []byte) (taken bool, err error) {
+	if !w.sent || w.noBody || w.declared >= 0 {
+		return false, nil
+	}
+	if taken, err = w.st.trySend(p); taken {
+		w.written += int64(len(p))
+	}
+	return taken, err
+}
+
+// FlushAside is FlushError by another goroutine.
+func (w *response) FlushAside() error {
+	c := w.st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := w.st.mayWrite(); err != nil {
+		return err
+	}
+	c.flushSoon(c.flushAside)
 	return nil
 }
 

@@ -82,9 +82,9 @@ func (c *conn) flushAside() {
 	go c.goOnWriting()
 }
 
-// flushSoon is flush for an answer that goes on. What comes after a pause is written at once, and then nothing
-// for flushEvery, so that the news of many watches, and the next news of one, go out together.
-func (c *conn) flushSoon() {
+// flushSoon is flush, or flushAside, for an answer that goes on. What comes after a pause is written at once, and then
+// nothing for flushEvery, so that the news of many watches, and the next news of one, go out together.
+func (c *conn) flushSoon(flush func()) {
 	if c.writing || c.out == nil || c.flushDue {
 		return
 	}
@@ -99,7 +99,7 @@ func (c *conn) flushSoon() {
 		return
 	}
 	c.flushed = now
-	c.flush()
+	flush()
 }
 
 // flushNow is what flushSoon has put off.
@@ -191,6 +191,29 @@ func (st *stream) send(data []byte, end bool) error {
 			return nil
 		}
 	}
+}
+
+// trySend is send of all the data, without an end, or of nothing where that would have to wait.
+func (st *stream) trySend(data []byte) (taken bool, err error) {
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := st.mayWrite(); err != nil {
+		return false, err
+	}
+	if int64(len(data)) > min(st.window, c.window) || c.out != nil && len(c.out.b) >= outputLimit {
+		return false, nil
+	}
+	st.window -= int64(len(data))
+	c.window -= int64(len(data))
+	o := c.output()
+	for len(data) > 0 {
+		n := min(len(data), c.maxFrame)
+		o.b = appendFrameHeader(o.b, n, frameData, 0, st.id)
+		o.b = append(o.b, data[:n]...)
+		data = data[n:]
+	}
+	return true, nil
 }
 
 // waitFor waits until ready says so, or the stream has come to its end. Caller holds mu.

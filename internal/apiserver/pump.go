@@ -1,0 +1,211 @@
+package apiserver
+
+import (
+	"hash/maphash"
+	"runtime"
+	"sync"
+
+	"github.com/proa-dev/proa/internal/cache"
+	"github.com/proa-dev/proa/internal/registry"
+)
+
+// How one event reaches hundreds of watches without waking any of them.
+//
+// A watch's handler sleeps until there is something for it. To wake a goroutine, have it take one event, append a
+// few hundred bytes to its connection's output and put it to sleep again costs several times what the appending
+// costs. So while a watch is asleep somebody else does its work: a pump, which has the watches of many connections.
+// The cache tells the pump of each watch that has something (cache.Sharing). One goroutine, which exists while there
+// is work, takes their events, encodes each event once for all that want it in one form, appends it to the outputs,
+// and has each connection written once when it has been through all of them.
+//
+//   - Whoever takes and writes a watch's events holds its turn. The handler holds it but while it sleeps, so that it
+//     alone writes the initial events and bookmarks.
+//   - A pump never waits. A watch whose turn somebody else has is left to its handler. One whose client does not
+//     take what there is goes on in a goroutine of its own, which keeps the turn until it is through.
+//   - The handler's end is the watch's: once it has the turn for the last time, nobody writes any more.
+
+// pump delivers events for the watches of many connections.
+type pump struct {
+	mu      sync.Mutex
+	waiting []ready // guarded by mu
+	running bool    // guarded by mu
+
+	// What follows belongs to the goroutine that runs.
+	wrote []*watchStream // since the last flush
+	frame []byte         // the last event's
+	key   frameKey       // what frame is of; zero if of nothing
+}
+
+// ready is a watch that has something to take.
+type ready struct {
+	stream  *watchStream
+	watcher *cache.Watcher
+}
+
+// frameKey is what an event's bytes depend on.
+type frameKey struct {
+	item    *cache.Item
+	kind    cache.EventType
+	version *registry.TypeVersion
+	media   string
+}
+
+const (
+	// flushAfter is after how many watches outputs are written, though there are more to come.
+	flushAfter = 1024
+	// keptFrame is the largest buffer that a pump or a watch keeps while it does nothing.
+	keptFrame = 4 << 10
+)
+
+// add has the pump take what a watch has.
+func (p *pump) add(st *watchStream, w *cache.Watcher) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = append(p.waiting, ready{st, w})
+	if !p.running {
+		p.running = true
+		go p.run()
+	}
+}
+
+// run delivers until nothing is left.
+func (p *pump) run() {
+	var some []ready
+	for {
+		clear(some)
+		if some = p.next(some[:0]); len(some) == 0 {
+			return
+		}
+		for _, r := range some {
+			if r.stream.advance(p, r.watcher) {
+				p.wrote = append(p.wrote, r.stream)
+			}
+			if len(p.wrote) == flushAfter {
+				p.flush()
+			}
+		}
+	}
+}
+
+// next returns the watches that wait, with an empty list for those to come. When there are none it has what was
+// delivered written, and if there still are none it ends the pump's work.
+func (p *pump) next(empty []ready) []ready {
+	for {
+		p.mu.Lock()
+		if len(p.waiting) > 0 || len(p.wrote) == 0 {
+			break
+		}
+		p.mu.Unlock()
+		p.flush()
+	}
+	defer p.mu.Unlock()
+	some := p.waiting
+	p.waiting = empty
+	if len(some) > 0 {
+		return some
+	}
+	p.running, p.key = false, frameKey{}
+	if cap(p.frame) > keptFrame {
+		p.frame = nil
+	}
+	if cap(p.waiting) > flushAfter {
+		p.waiting = nil
+	}
+	return nil
+}
+
+// flush has outputs written. Of the watches of a connection the first does it for all.
+func (p *pump) flush() {
+	for _, st := range p.wrote {
+		// Who has the turn writes, too, and so does the end of an answer.
+		if st.turn.TryLock() {
+			if !st.over {
+				_ = st.aside.FlushAside() // the next write fails as well
+			}
+			st.turn.Unlock()
+		}
+	}
+	clear(p.wrote)
+	p.wrote = p.wrote[:0]
+}
+
+// advance delivers what a watch has, and tells whether something is to be flushed.
+func (st *watchStream) advance(p *pump, w *cache.Watcher) (wrote bool) {
+	if !st.turn.TryLock() {
+		w.Wake()
+		return false
+	}
+	if st.over {
+		st.turn.Unlock()
+		return false
+	}
+	batch, again, err := w.Take()
+	if err != nil || again {
+		w.Wake() // the handler finds the same error; or so much that it is its work
+	}
+	for n, e := range batch.Events {
+		taken, err := p.deliver(st, e)
+		if err != nil {
+			st.breakOff(err)
+			break
+		}
+		if !taken {
+			go st.rest(batch.Events[n:])
+			return wrote
+		}
+		wrote = true
+	}
+	st.turn.Unlock()
+	return wrote
+}
+
+// deliver appends an event to a watch's output, if it has room.
+func (p *pump) deliver(st *watchStream, e cache.Event) (taken bool, err error) {
+	key := frameKey{e.Item, e.Type, st.call.version, st.format.media}
+	if key != p.key {
+		p.key = frameKey{}
+		if p.frame, err = st.appendEvent(p.frame[:0], eventNames[e.Type], e.Item); err != nil {
+			return false, err
+		}
+		p.key = key
+	}
+	return st.aside.TryWrite(p.frame)
+}
+
+// rest delivers events to a client that has no room for them, at its pace. It has the turn.
+func (st *watchStream) rest(events []cache.Event) {
+	defer st.turn.Unlock()
+	if err := st.events(events); err != nil {
+		st.breakOff(err)
+	}
+}
+
+// breakOff ends the watch because of an error that others than its handler met. The caller has the turn.
+func (st *watchStream) breakOff(err error) {
+	st.broken = err
+	st.end()
+}
+
+// share lets a pump deliver a watch's events; it returns nil where events differ from watch to watch or the
+// transport cannot.
+func (s *Server) share(st *watchStream, connection string) *cache.Sharing {
+	if st.aside == nil || st.format.as != "" {
+		return nil
+	}
+	p := s.pumps.of(connection)
+	return &cache.Sharing{Turn: &st.turn, Ready: func(w *cache.Watcher) { p.add(st, w) }}
+}
+
+// pumps are a server's: as many as can run at once. All watches of a connection are in one.
+type pumps struct {
+	seed maphash.Seed
+	all  []pump
+}
+
+func newPumps() pumps {
+	return pumps{seed: maphash.MakeSeed(), all: make([]pump, runtime.GOMAXPROCS(0))}
+}
+
+func (ps *pumps) of(connection string) *pump {
+	return &ps.all[maphash.String(ps.seed, connection)%uint64(len(ps.all))]
+}

@@ -1,0 +1,130 @@
+package apiserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/proa-dev/proa/internal/http2"
+)
+
+// serveHTTP2 has the world answer over the product's own HTTP/2, and makes clients with a connection each.
+func (w *world) serveHTTP2(t *testing.T) (newClient func() *http.Client) {
+	srv := httptest.NewUnstartedServer(w.handler)
+	srv.TLS = &tls.Config{NextProtos: []string{"h2"}}
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	(&http2.Server{Logger: slog.New(slog.DiscardHandler)}).Install(srv.Config)
+	srv.StartTLS()
+	w.url = srv.URL
+	t.Cleanup(func() {
+		w.server.Drain()
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	return func() *http.Client {
+		tr := srv.Client().Transport.(*http.Transport).Clone()
+		tr.ForceAttemptHTTP2 = true
+		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
+		t.Cleanup(tr.CloseIdleConnections)
+		return &http.Client{Transport: tr}
+	}
+}
+
+// Watches that share connections see every change once and in order, whether their clients read at once, late, or
+// more slowly than there is news; and those that go away hold up nobody.
+func TestPumpedWatchesSeeEverythingInOrder(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	w := newWorld(t)
+	newClient := w.serveHTTP2(t)
+	clients := []*http.Client{newClient(), newClient(), newClient()}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+
+	const watches, writes = 48, 200
+	from := w.must("POST", configMaps, `{"metadata":{"name":"a"}}`).revision(t)
+	late := make(chan struct{})
+	seen := make([][]string, watches)
+	var readers sync.WaitGroup
+	for i := range watches {
+		query := "?watch=1&resourceVersion=" + from
+		if i%6 == 5 {
+			query += "&fieldSelector=metadata.name%3Da"
+		}
+		life, leave := context.WithCancel(ctx)
+		r, err := http.NewRequestWithContext(life, "GET", w.url+configMaps+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := clients[i%len(clients)].Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, pause := writes, rand.New(rand.NewPCG(seed, uint64(i)))
+		if i%4 == 1 {
+			last = rnd.IntN(writes)
+		}
+		readers.Go(func() {
+			defer leave()
+			defer res.Body.Close()
+			if i%4 == 2 {
+				<-late
+			}
+			lines := bufio.NewReader(res.Body)
+			for len(seen[i]) < last {
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					t.Errorf("watch %d: after %d events: %v", i, len(seen[i]), err)
+					return
+				}
+				seen[i] = append(seen[i], revisionIn.FindString(line))
+				if i%4 == 3 && pause.IntN(10) == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	var written []string
+	for n := range writes {
+		body := fmt.Sprintf(`{"data":{"n":"%d","k":%q}}`, n, strings.Repeat("x", rnd.IntN(1+rnd.IntN(20_000))))
+		r := w.must("PATCH", configMaps+"/a", body, "Content-Type: application/merge-patch+json")
+		written = append(written, `"resourceVersion":"`+r.revision(t)+`"`)
+		if n == writes/2 {
+			close(late)
+		}
+	}
+	readers.Wait()
+	for i, got := range seen {
+		if i%4 == 1 {
+			if !slices.Equal(got, written[:len(got)]) {
+				t.Errorf("watch %d, which left early, saw other events", i)
+			}
+		} else if !slices.Equal(got, written) {
+			t.Errorf("watch %d saw %d events, or others in another order", i, len(got))
+		}
+	}
+	pumped := 0
+	for i := range w.server.pumps.all {
+		p := &w.server.pumps.all[i]
+		p.mu.Lock()
+		pumped += cap(p.waiting)
+		p.mu.Unlock()
+	}
+	if pumped == 0 {
+		t.Error("no pump has worked")
+	}
+}
+
+var revisionIn = regexp.MustCompile(`"resourceVersion":"\d+"`)
