@@ -189,7 +189,7 @@ func (c *conn) start(st *stream) error {
 	st.started = true
 	if c.handlers < c.server.maxStreams() {
 		c.handlers++
-		go c.handle(st)
+		c.server.workers.handle(st)
 		return nil
 	}
 	if len(c.queue) >= 4*c.server.maxStreams() {

@@ -32,13 +32,15 @@ func (s *Server) janitor() {
 	}
 }
 
-// present lists the connections. If there are none, the janitor's work is over.
+// present lists the connections. If there are none, the janitor's work is over. Workers that are too many end.
 func (s *Server) present() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.conns) == 0 {
+		s.workers.review(true)
 		s.conns = nil
 		return nil
 	}
+	s.workers.review(false)
 	return slices.Collect(maps.Keys(s.conns))
 }

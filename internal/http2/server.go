@@ -28,6 +28,8 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu
+
+	workers workers
 }
 
 // Defaults of Server.
@@ -83,6 +85,7 @@ func (s *Server) track(c *conn, on bool) {
 	}
 	if s.conns == nil {
 		s.conns = map[*conn]struct{}{}
+		s.workers.review(false)
 		go s.janitor()
 	}
 	s.conns[c] = struct{}{}
