@@ -35,6 +35,7 @@ type state struct {
 	// that is not served.
 	route *route
 	user  *access.User
+	rec   recorder
 }
 
 func stateOf(ctx context.Context) *state { s, _ := ctx.Value(stateKey).(*state); return s }
@@ -60,11 +61,10 @@ const cacheNothing = "no-cache, private"
 // account gives the request its ID, and counts and logs it when it is over. user is nil where the request
 // has to say who sends it.
 func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.User) {
-	st := &state{info: parseRequest(r), user: user}
+	st := &state{info: parseRequest(r), user: user, rec: recorder{ResponseWriter: w}}
 	st.route = s.routes.Load().of(st.info)
-	ctx, cancel, derr := s.deadline(context.WithValue(r.Context(), stateKey, st), st.info)
+	r, cancel, derr := s.bound(r, st)
 	defer cancel()
-	r = r.WithContext(ctx)
 	h := w.Header()
 	id := audit.ID(r)
 	audit.Echo(h, id)
@@ -73,7 +73,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 		h.Set("Connection", "close") // in HTTP/2, GOAWAY
 	}
 	begin := time.Now()
-	rec := &recorder{ResponseWriter: w}
+	rec := &st.rec
 	counts := s.metrics.begin(st, r)
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -92,7 +92,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, user *access.Us
 	}
 	rec.inside = s.active
 	if !longRunning(st.info) {
-		rec.bounded = ctx
+		rec.bounded = r.Context()
 	}
 	defer rec.end()
 	if derr != nil {
@@ -126,23 +126,43 @@ func (s *Server) logRequest(r *http.Request, st *state, w *recorder, id string, 
 		"bytes", w.bytes, "took", took, "user", user, "agent", r.UserAgent(), "from", r.RemoteAddr, "audit-id", id)
 }
 
-// deadline bounds what is not meant to last.
-func (s *Server) deadline(ctx context.Context, i *requestInfo) (context.Context, context.CancelFunc, error) {
+// ownContext is a context that is the request's alone, such as a stream of HTTP/2 is: what others are wrapped for can be
+// put into it.
+type ownContext interface {
+	Keep(key, value any, limit time.Duration)
+}
+
+// bound returns the request with its state in its context, which ends when the request has to.
+func (s *Server) bound(r *http.Request, st *state) (*http.Request, context.CancelFunc, error) {
+	limit, err := s.timeLimit(st.info)
+	if own, ok := r.Context().(ownContext); ok {
+		own.Keep(stateKey, st, limit)
+		return r, func() {}, err
+	}
+	ctx, cancel := context.WithValue(r.Context(), stateKey, st), context.CancelFunc(func() {})
+	if limit > 0 {
+		ctx, cancel = context.WithTimeout(ctx, limit)
+	}
+	return r.WithContext(ctx), cancel, err
+}
+
+// timeLimit is how long a request may take; 0 if it is meant to last.
+func (s *Server) timeLimit(i *requestInfo) (time.Duration, error) {
 	if longRunning(i) {
-		return ctx, func() {}, nil
+		return 0, nil
 	}
-	limit := s.timeout
-	if text := i.query.Get("timeout"); text != "" {
-		asked, err := time.ParseDuration(text)
-		if err != nil {
-			return ctx, func() {}, badRequest("invalid timeout specified in the request URL - %v", err)
-		}
-		if asked > 0 {
-			limit = min(limit, asked)
-		}
+	text := i.query.Get("timeout")
+	if text == "" {
+		return s.timeout, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	return ctx, cancel, nil
+	asked, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, badRequest("invalid timeout specified in the request URL - %v", err)
+	}
+	if asked <= 0 {
+		return s.timeout, nil
+	}
+	return min(s.timeout, asked), nil
 }
 
 var longRunningSubresources = map[string]bool{"attach": true, "exec": true, "proxy": true, "log": true, "portforward": true}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -40,6 +42,20 @@ func (b body) Read(p []byte) (int, error) {
 		return n, st.bodyErr
 	}
 	return n, nil
+}
+
+// Whole returns what is left of the body, until the handler ends, if all of it has come: nobody can make the
+// handler wait for it.
+func (b body) Whole() (data []byte, ok bool) {
+	st := b.st
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	if st.bodyErr != io.EOF {
+		return nil, false
+	}
+	data, st.unread = st.unread, nil
+	st.c.take(st, len(data))
+	return data, true
 }
 
 // Close implements io.Closer. What still comes is thrown away.
@@ -91,6 +107,23 @@ func (c *conn) take(st *stream, n int) {
 	}
 }
 
+// rooms are where bodies lie that are whole before they are handled.
+var rooms = sync.Pool{New: func() any { return new(buffer) }}
+
+// vacate gives the body's room to the next one. The handler has ended.
+func (st *stream) vacate() {
+	if st.room == nil {
+		return
+	}
+	st.c.mu.Lock()
+	st.unread = nil // there is some yet if the connection failed
+	st.c.mu.Unlock()
+	if cap(st.room.b) <= wholeBody {
+		rooms.Put(st.room)
+	}
+	st.room = nil
+}
+
 // receive adds DATA to the body. Caller holds mu and has checked the windows.
 func (st *stream) receive(data []byte) {
 	st.received += int64(len(data))
@@ -98,9 +131,11 @@ func (st *stream) receive(data []byte) {
 		st.c.take(st, len(data))
 		return
 	}
-	if st.unread == nil && len(data) > 0 && st.req.ContentLength > 0 {
+	if st.unread == nil && len(data) > 0 && st.req.ContentLength > 0 && !st.started {
 		// What was announced counts only as far as it has come: it costs the client nothing.
-		st.unread = make([]byte, 0, min(st.req.ContentLength, int64(4*len(data))))
+		st.room = rooms.Get().(*buffer)
+		st.room.b = slices.Grow(st.room.b, int(min(st.req.ContentLength, int64(4*len(data)))))
+		st.unread = st.room.b
 	}
 	st.unread = append(st.unread, data...)
 	st.cond.Broadcast()

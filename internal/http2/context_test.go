@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -60,4 +61,58 @@ func TestStreamContextRaces(t *testing.T) {
 		wg.Go(func() { st.cancel(context.Canceled) })
 		wg.Wait()
 	}
+}
+
+// A value and a deadline that the handler adds are those of the context and of all that is derived from it.
+func TestStreamContextKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		for name, wait := range map[string]func(*stream){
+			"nobody waits": func(*stream) { time.Sleep(time.Minute) },
+			"Done":         func(st *stream) { <-st.Done() },
+			"AfterFunc": func(st *stream) {
+				ended := make(chan bool)
+				context.AfterFunc(st, func() { close(ended) })
+				<-ended
+			},
+			"a child": func(st *stream) {
+				child, cancel := context.WithCancel(st)
+				defer cancel()
+				<-child.Done()
+			},
+		} {
+			st := newTestStream()
+			begin := time.Now()
+			st.Keep(key{}, "mine", time.Minute)
+			if at, ok := st.Deadline(); !ok || !at.Equal(begin.Add(time.Minute)) || st.Err() != nil {
+				t.Errorf("%s: deadline %v %v, %v", name, at, ok, st.Err())
+			}
+			child := context.WithValue(st, "k", "v")
+			if st.Value(key{}) != "mine" || child.Value(key{}) != "mine" || st.Value("k") != nil {
+				t.Errorf("%s: value %v", name, st.Value(key{}))
+			}
+			wait(st)
+			if took := time.Since(begin); took != time.Minute || st.Err() != context.DeadlineExceeded || child.Err() != context.DeadlineExceeded {
+				t.Errorf("%s: ended after %v with %v", name, took, st.Err())
+			}
+			st.cancel(context.Canceled)
+			if <-st.Done(); st.Err() != context.DeadlineExceeded {
+				t.Errorf("%s: the end changed to %v", name, st.Err())
+			}
+		}
+	})
+}
+
+// A request that ends before its deadline leaves nothing that waits for it.
+func TestStreamContextEndsBeforeItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newTestStream()
+		st.Keep(nil, nil, time.Hour)
+		begin, done := time.Now(), st.Done()
+		st.cancel(context.Canceled)
+		<-done
+		if st.Err() != context.Canceled || st.ctx.timer.Stop() || time.Since(begin) != 0 {
+			t.Errorf("ended with %v after %v", st.Err(), time.Since(begin))
+		}
+	})
 }

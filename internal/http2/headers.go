@@ -94,24 +94,22 @@ func (h *head) pseudo(f hpack.HeaderField) {
 	*to = f.Value
 }
 
-// request makes the request of the fields. Without one they are malformed.
-func (h *head) request(c *conn, complete bool) (*http.Request, bool) {
+// request fills in a request from the fields. It tells whether they make one.
+func (h *head) request(c *conn, r *http.Request, complete bool) (ok bool) {
 	if h.malformed || !validMethod(h.method) {
-		return nil, false
+		return false
 	}
-	r := &http.Request{
-		Method: h.method, Proto: "HTTP/2.0", ProtoMajor: 2, Header: h.header, Body: http.NoBody,
-		Host: h.authority, RequestURI: h.path, RemoteAddr: c.remote, TLS: c.tlsState,
-	}
+	r.Method, r.Proto, r.ProtoMajor, r.Header, r.Body = h.method, "HTTP/2.0", 2, h.header, http.NoBody
+	r.Host, r.RequestURI, r.RemoteAddr, r.TLS = h.authority, h.path, c.remote, c.tlsState
 	if r.Host == "" {
 		r.Host = h.header.Get("Host")
 	}
 	if !httpguts.ValidHostHeader(r.Host) || !h.target(r) || !h.length(r, complete) {
-		return nil, false
+		return false
 	}
 	h.header.Del("Host")
 	h.header.Del("Trailer")
-	return r, true
+	return true
 }
 
 // target finds out what the request is for.

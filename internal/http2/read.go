@@ -325,14 +325,14 @@ func (c *conn) open(h frameHeader, bad error) error {
 		return streamError{h.stream, codeRefusedStream}
 	}
 	complete := h.has(flagEndStream)
-	var r *http.Request // none if its header is too large
-	if !c.head.tooLarge {
-		var ok bool
-		if r, ok = c.head.request(c, complete); !ok {
-			return streamError{h.stream, codeProtocol}
-		}
+	st := c.newStream(h.stream)
+	if c.head.tooLarge {
+		st.w.refuse = http.StatusRequestHeaderFieldsTooLarge
+		st.req.Method, st.req.ContentLength = http.MethodGet, -1
+	} else if !c.head.request(c, st.req, complete) {
+		return streamError{h.stream, codeProtocol}
 	}
-	st := c.newStream(h.stream, r)
+	st.settle()
 	c.streams[h.stream] = st
 	if complete {
 		st.complete()
@@ -343,25 +343,25 @@ func (c *conn) open(h frameHeader, bad error) error {
 	return c.start(st)
 }
 
-// newStream makes the stream of a request; of one with too many header fields if there is none. Caller holds mu.
-func (c *conn) newStream(id uint32, r *http.Request) *stream {
+// newStream makes a stream with an empty request. Caller holds mu.
+func (c *conn) newStream(id uint32) *stream {
 	st := &stream{c: c, id: id, window: c.initialWindow, mayReceive: streamWindow}
 	st.cond.L = &c.mu
-	if r == nil {
-		r = &http.Request{Method: http.MethodGet, ContentLength: -1}
-		st.w.refuse = http.StatusRequestHeaderFieldsTooLarge
-	}
 	st.w.st = st
 	st.w.header = make(http.Header, 8)
-	if r.ContentLength != 0 {
-		r.Body = body{st}
-	}
-	if v, ok := r.Header["Expect"]; ok && v[0] == "100-continue" {
-		st.w.expectsContinue = true
-		delete(r.Header, "Expect")
-	}
-	st.req = r.WithContext(st)
+	st.req = (&http.Request{}).WithContext(st)
 	return st
+}
+
+// settle finds out how the body of the stream's request comes.
+func (st *stream) settle() {
+	if st.req.ContentLength != 0 {
+		st.req.Body = body{st}
+	}
+	if v, ok := st.req.Header["Expect"]; ok && v[0] == "100-continue" {
+		st.w.expectsContinue = true
+		delete(st.req.Header, "Expect")
+	}
 }
 
 // waits tells whether a request is handled only when its body is there. Caller holds mu.

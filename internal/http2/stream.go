@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
-	"time"
 )
 
 // stream is a request and its answer. It is also the request's context, which spares the several objects of a
@@ -26,29 +25,20 @@ type stream struct {
 	remoteClosed bool      // the request is complete
 	localClosed  bool      // the answer is complete
 	// The body, see body.go.
-	mayReceive              int    // bytes that the client may still send
-	taken                   int    // bytes that the handler has taken, and the client does not know of
-	received                int64  // bytes in all
-	unread                  []byte // received and not read
-	bodyErr                 error  // after unread; nil while more may come
+	mayReceive              int     // bytes that the client may still send
+	taken                   int     // bytes that the handler has taken, and the client does not know of
+	received                int64   // bytes in all
+	unread                  []byte  // received and not read
+	room                    *buffer // where unread began; nil if it is nobody else's
+	bodyErr                 error   // after unread; nil while more may come
 	readFailed, writeFailed deadline
 
 	ctx streamContext
 }
 
-// streamContext is the state of a request's context.
-type streamContext struct {
-	mu    sync.Mutex
-	done  chan struct{}  // guarded by mu; nil until somebody asks
-	err   error          // guarded by mu; nil until it is done
-	after map[int]func() // guarded by mu; to call when it is done
-	next  int            // guarded by mu; key in after
-}
-
-var _ context.Context = (*stream)(nil)
-
 // serve runs the handler and ends the answer. It tells whether there is something to write.
 func (st *stream) serve() (flush bool) {
+	defer st.vacate()
 	defer st.cancel(context.Canceled)
 	if !st.call() {
 		st.c.mu.Lock()
@@ -76,74 +66,4 @@ func (st *stream) call() (whole bool) {
 	}
 	st.c.handler.ServeHTTP(&st.w, st.req)
 	return true
-}
-
-// Deadline implements context.Context.
-func (st *stream) Deadline() (time.Time, bool) { return st.c.ctx.Deadline() }
-
-// Value implements context.Context.
-func (st *stream) Value(key any) any { return st.c.ctx.Value(key) }
-
-// Err implements context.Context.
-func (st *stream) Err() error {
-	st.ctx.mu.Lock()
-	defer st.ctx.mu.Unlock()
-	return st.ctx.err
-}
-
-// Done implements context.Context.
-func (st *stream) Done() <-chan struct{} {
-	st.ctx.mu.Lock()
-	defer st.ctx.mu.Unlock()
-	if st.ctx.done == nil {
-		st.ctx.done = make(chan struct{})
-		if st.ctx.err != nil {
-			close(st.ctx.done)
-		}
-	}
-	return st.ctx.done
-}
-
-// AfterFunc has f called when the context is done; package context looks for it, and needs no goroutine then.
-func (st *stream) AfterFunc(f func()) (stop func() bool) {
-	x := &st.ctx
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.err != nil {
-		go f() // the caller may hold what f needs
-		return func() bool { return false }
-	}
-	if x.after == nil {
-		x.after = map[int]func(){}
-	}
-	key := x.next
-	x.next++
-	x.after[key] = f
-	return func() bool {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		_, waiting := x.after[key]
-		delete(x.after, key)
-		return waiting
-	}
-}
-
-// cancel ends the request's context.
-func (st *stream) cancel(err error) {
-	x := &st.ctx
-	x.mu.Lock()
-	if x.err != nil {
-		x.mu.Unlock()
-		return
-	}
-	x.err = err
-	if x.done != nil {
-		close(x.done)
-	}
-	after := x.after
-	x.after = nil
-	x.mu.Unlock()
-	for _, f := range after {
-		f()
-	}
 }
