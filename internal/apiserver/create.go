@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -93,7 +94,7 @@ func (s *Server) tryCreate(ctx context.Context, c *call, o registry.Object) (*an
 	for _, w := range c.typ.Warn(o, nil) {
 		c.warn(w)
 	}
-	adm = c.admission(admission.Create, o, nil)
+	adm.Name = cmp.Or(adm.Name, o.GetName())
 	if err := s.admission.Validate(ctx, adm); err != nil {
 		return nil, err
 	}

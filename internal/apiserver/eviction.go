@@ -114,7 +114,7 @@ func (s *Server) spendBudget(ctx context.Context, c *call, b *policyv1.PodDisrup
 			return nil
 		}
 	}
-	rt, _ := s.routes.Load().find(policyv1.SchemeGroupVersion, "poddisruptionbudgets")
+	rt := s.routes.Load().find(policyv1.SchemeGroupVersion, "poddisruptionbudgets")
 	spend := &call{user: c.user, res: rt.res, typ: rt.res.Type, version: rt.version, verb: "update", subresource: "status", manager: "kube-apiserver", namespace: c.namespace, name: b.Name, dryRun: c.dryRun}
 	_, err := s.replace(ctx, spend, func(live registry.Object) (registry.Object, error) {
 		b, err := spent(live.(*policyv1.PodDisruptionBudget), c.name, metav1.NewTime(s.now()))

@@ -56,21 +56,20 @@ func newResource(t *registry.Type) *resource {
 // without a resourceVersion. It is taken once, so that the store, which keeps the latest events, does not
 // keep their objects with them.
 type hint struct {
-	object atomic.Pointer[registry.Object]
+	taken  atomic.Bool
+	object registry.Object // of whoever sets taken, who leaves nil
 }
 
-func newHint(o registry.Object) *hint {
-	h := &hint{}
-	h.object.Store(&o)
-	return h
-}
+func newHint(o registry.Object) *hint { return &hint{object: o} }
 
 // take returns the object to the first who asks, nil to others.
 func (h *hint) take() registry.Object {
-	if o := h.object.Swap(nil); o != nil {
-		return *o
+	if h.taken.Swap(true) {
+		return nil
 	}
-	return nil
+	o := h.object
+	h.object = nil
+	return o
 }
 
 // describe makes the cache's item of a stored value.
@@ -147,7 +146,7 @@ func shallow(o registry.Object) registry.Object {
 
 // routes find a resource by where it is served. They are replaced whole when types come and go.
 type routes struct {
-	byVersion map[schema.GroupVersion]map[string]route
+	byVersion map[schema.GroupVersion]map[string]*route
 	// types in the order of their registration.
 	types []*resource
 }
@@ -157,18 +156,16 @@ type route struct {
 	version *registry.TypeVersion
 }
 
-func (rs *routes) find(gv schema.GroupVersion, name string) (route, bool) {
-	r, ok := rs.byVersion[gv][name]
-	return r, ok
-}
+// find is the route of a resource, nil if there is none.
+func (rs *routes) find(gv schema.GroupVersion, name string) *route { return rs.byVersion[gv][name] }
 
 // of is where a request leads, nil if nowhere.
 func (rs *routes) of(i *requestInfo) *route {
 	if !i.isResource || i.hole || i.rest != "" && i.subresource != "proxy" {
 		return nil
 	}
-	rt, ok := rs.find(i.groupVersion(), i.resource)
-	if !ok || i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
+	rt := rs.find(i.groupVersion(), i.resource)
+	if rt == nil || i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
 		return nil
 	}
 	if i.resource == "namespaces" && i.namespace != "" && i.namespace != i.name {
@@ -177,7 +174,7 @@ func (rs *routes) of(i *requestInfo) *route {
 	if i.subresource != "" && !rt.res.hasSubresource(i.subresource) {
 		return nil
 	}
-	return &rt
+	return rt
 }
 
 // hasGroup tells whether any version of a group is served.
@@ -200,18 +197,18 @@ func (rs *routes) byResource(gr schema.GroupResource) *resource {
 }
 
 func makeRoutes(types []*resource) (*routes, error) {
-	rs := &routes{byVersion: map[schema.GroupVersion]map[string]route{}, types: types}
+	rs := &routes{byVersion: map[schema.GroupVersion]map[string]*route{}, types: types}
 	for _, r := range types {
 		for _, v := range r.Versions {
 			byName := rs.byVersion[v.GroupVersion]
 			if byName == nil {
-				byName = map[string]route{}
+				byName = map[string]*route{}
 				rs.byVersion[v.GroupVersion] = byName
 			}
 			if _, taken := byName[r.Name]; taken {
 				return nil, fmt.Errorf("two resources are called %s in %s", r.Name, v.GroupVersion)
 			}
-			byName[r.Name] = route{res: r, version: v}
+			byName[r.Name] = &route{res: r, version: v}
 		}
 	}
 	return rs, nil

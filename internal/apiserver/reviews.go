@@ -62,7 +62,7 @@ func (s *Server) review(ctx context.Context, c *call, o registry.Object) error {
 
 // bindByName is the old way to bind a pod: a Binding posted to the namespace, named as the pod.
 func (s *Server) bindByName(ctx context.Context, c *call, b *corev1.Binding) (*answer, error) {
-	rt, _ := s.routes.Load().find(corev1.SchemeGroupVersion, "pods")
+	rt := s.routes.Load().find(corev1.SchemeGroupVersion, "pods")
 	pod := *c
 	pod.res, pod.typ, pod.version = rt.res, rt.res.Type, rt.version
 	pod.name, pod.subresource, pod.body = b.Name, "binding", body{object: b}

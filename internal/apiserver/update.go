@@ -169,7 +169,8 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 	if c.patchType != applyPatch {
 		s.own(c, old, o)
 	}
-	if err := s.admission.Mutate(ctx, c.admission(admission.Update, o, old)); err != nil {
+	adm := c.admission(admission.Update, o, old)
+	if err := s.admission.Mutate(ctx, adm); err != nil {
 		return nil, err
 	}
 	c.prepareUpdate(o, old)
@@ -186,7 +187,7 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 			c.warn(w)
 		}
 	}
-	if err := s.admission.Validate(ctx, c.admission(admission.Update, o, old)); err != nil {
+	if err := s.admission.Validate(ctx, adm); err != nil {
 		return nil, err
 	}
 	if c.dryRun {
