@@ -33,11 +33,13 @@ const (
 	AnyRevision Revision = -1
 )
 
-// Op is one write of a commit.
+// Op is one write of a commit, or one thing that must hold for it.
 type Op struct {
 	Key string
 	// Value is what to store; nil deletes the key.
 	Value []byte
+	// Check writes nothing: the commit requires that the key has the revision Expect, and leaves it as it is.
+	Check bool
 	// Expect is the revision the key must have: one that was read, MustNotExist, or AnyRevision.
 	// A delete with AnyRevision of a key that does not exist fails the commit with ErrConflict.
 	Expect Revision
@@ -91,7 +93,7 @@ type Store interface {
 	// mean that nothing was acknowledged; reads go on. A context that ends while the commit is under
 	// way gives the context's error, and the commit may or may not have happened; ErrUncertain says the
 	// same when the store itself lost sight of it.
-	// A commit has an op at least, and no two that name the same key.
+	// A commit has an op that writes at least, and no two that name the same key.
 	Commit(ctx context.Context, ops ...Op) (Revision, error)
 
 	// Get returns the key's present value, or ErrNotFound. It sees every commit that was acknowledged
@@ -188,6 +190,43 @@ func (e *ConflictError) Error() string {
 }
 
 func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// Validate says what is wrong with the ops of a commit.
+func Validate(ops []Op) error {
+	writes := false
+	for i := range ops {
+		op := &ops[i]
+		writes = writes || !op.Check
+		switch {
+		case op.Expect < AnyRevision || op.TTL < 0:
+			return fmt.Errorf("%s: revision %d or time to live %v is negative", op.Key, op.Expect, op.TTL)
+		case op.Check && (op.Expect == AnyRevision || op.Value != nil || op.TTL != 0):
+			return fmt.Errorf("%s: what is only checked has a revision, and nothing to write", op.Key)
+		}
+	}
+	if !writes {
+		return errors.New("a commit needs an operation that writes")
+	}
+	if len(ops) == 1 {
+		return nil
+	}
+	seen := make(map[string]struct{}, len(ops))
+	for i := range ops {
+		if _, twice := seen[ops[i].Key]; twice {
+			return fmt.Errorf("%s: a commit names the key twice", ops[i].Key)
+		}
+		seen[ops[i].Key] = struct{}{}
+	}
+	return nil
+}
+
+// Holds tells whether the op's precondition holds for a key of the revision, which is 0 if there is no key.
+func (op *Op) Holds(present Revision) bool {
+	if op.Value == nil && !op.Check && present == 0 {
+		return false
+	}
+	return op.Expect == AnyRevision || op.Expect == present
+}
 
 // prefixEnd is the first key after all keys with the prefix, or "" if there is none.
 func prefixEnd(prefix string) string {

@@ -163,7 +163,7 @@ type group struct {
 
 // Commit implements store.Store.
 func (e *Engine) Commit(ctx context.Context, ops ...store.Op) (store.Revision, error) {
-	if err := validate(ops); err != nil {
+	if err := store.Validate(ops); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -199,28 +199,6 @@ func (e *Engine) submit(ops []store.Op) (*request, error) {
 }
 
 func (e *Engine) noSpace() error { return fmt.Errorf("%w: %s", store.ErrNoSpace, e.opts.Dir) }
-
-func validate(ops []store.Op) error {
-	if len(ops) == 0 {
-		return errors.New("a commit needs an operation")
-	}
-	for i := range ops {
-		if ops[i].Expect < store.AnyRevision || ops[i].TTL < 0 {
-			return fmt.Errorf("%s: a commit with a negative revision or time to live", ops[i].Key)
-		}
-	}
-	if len(ops) == 1 {
-		return nil
-	}
-	seen := make(map[string]struct{}, len(ops))
-	for i := range ops {
-		seen[ops[i].Key] = struct{}{}
-	}
-	if len(seen) < len(ops) {
-		return errors.New("a commit names a key twice")
-	}
-	return nil
-}
 
 // writer turns requests into groups on disk. Its fields are its goroutine's alone.
 type writer struct {
@@ -318,8 +296,7 @@ func (w *writer) check(ops []store.Op) error {
 		if err != nil {
 			return err
 		}
-		missing := op.Value == nil && live.revision == 0
-		if missing || op.Expect != store.AnyRevision && op.Expect != live.revision {
+		if !op.Holds(live.revision) {
 			actual := store.KV{Key: op.Key, Value: live.value, Revision: live.revision}
 			return &store.ConflictError{Key: op.Key, Expect: op.Expect, Actual: actual}
 		}
@@ -375,20 +352,24 @@ func (w *writer) forget() error {
 func (w *writer) put(g *group, r *request) {
 	w.state.revision++
 	r.rev = w.state.revision
-	r.events = make([]store.Event, len(r.ops))
-	log := commitRecord{time: w.state.time, changes: make([]change, len(r.ops))}
+	r.events = make([]store.Event, 0, len(r.ops))
+	log := commitRecord{time: w.state.time, changes: make([]change, 0, len(r.ops))}
 	for i := range r.ops {
 		op, prev := &r.ops[i], w.found[i]
+		if op.Check {
+			continue
+		}
 		expiry := w.putLive(g, op, prev)
 		g.expiry = min(g.expiry, expiry)
-		log.changes[i] = change{key: op.Key, deleted: op.Value == nil, prevRevision: prev.revision, prev: prev.value}
-		r.events[i] = store.Event{
+		log.changes = append(log.changes, change{key: op.Key, deleted: op.Value == nil, prevRevision: prev.revision, prev: prev.value})
+		event := store.Event{
 			Revision: r.rev, Key: op.Key, Value: op.Value, Hint: op.Hint,
 			Prev: prev.value, PrevRevision: prev.revision,
 		}
 		if prev.revision == 0 {
-			r.events[i].Prev = nil
+			event.Prev = nil
 		}
+		r.events = append(r.events, event)
 		if prev.revision > w.e.history.forgotten.Load() {
 			k := forwardKey(prev.revision, op.Key)
 			mustBatch(g.batch.Set(k, encodeNumber(k, r.rev), nil))

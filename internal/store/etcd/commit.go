@@ -49,23 +49,15 @@ type transaction struct {
 }
 
 func (e *Engine) transaction(ops []store.Op) (*transaction, error) {
-	if len(ops) == 0 {
-		return nil, errors.New("a commit needs an operation at least")
+	if err := store.Validate(ops); err != nil {
+		return nil, err
 	}
 	t := &transaction{keys: make([]string, len(ops))}
-	seen := make(map[string]bool, len(ops))
 	for i, op := range ops {
-		if op.Expect < store.AnyRevision || op.TTL < 0 {
-			return nil, fmt.Errorf("%s: revision %d or time to live %v is negative", op.Key, op.Expect, op.TTL)
-		}
 		key, err := e.layout.toEtcd(op.Key)
 		if err != nil {
 			return nil, err
 		}
-		if seen[key] {
-			return nil, fmt.Errorf("%s: a commit names the key twice", op.Key)
-		}
-		seen[key] = true
 		t.keys[i] = key
 		t.compare(i, op, key)
 	}
@@ -77,7 +69,7 @@ func (t *transaction) compare(i int, op store.Op, key string) {
 	if op.Expect != store.AnyRevision {
 		t.ifs = append(t.ifs, clientv3.Compare(clientv3.ModRevision(key), "=", op.Expect))
 	}
-	if op.Value == nil {
+	if op.Value == nil && !op.Check {
 		t.ifs = append(t.ifs, clientv3.Compare(clientv3.ModRevision(key), ">", 0))
 	}
 	if len(t.ifs) > before {
@@ -88,15 +80,16 @@ func (t *transaction) compare(i int, op store.Op, key string) {
 
 // writes are the operations, with the lease of each.
 func (t *transaction) writes(ops []store.Op, leases []clientv3.LeaseID) []clientv3.Op {
-	writes := make([]clientv3.Op, len(ops))
+	writes := make([]clientv3.Op, 0, len(ops))
 	for i, op := range ops {
 		switch {
+		case op.Check:
 		case op.Value == nil:
-			writes[i] = clientv3.OpDelete(t.keys[i])
+			writes = append(writes, clientv3.OpDelete(t.keys[i]))
 		case leases != nil && leases[i] != clientv3.NoLease:
-			writes[i] = clientv3.OpPut(t.keys[i], string(op.Value), clientv3.WithLease(leases[i]))
+			writes = append(writes, clientv3.OpPut(t.keys[i], string(op.Value), clientv3.WithLease(leases[i])))
 		default:
-			writes[i] = clientv3.OpPut(t.keys[i], string(op.Value))
+			writes = append(writes, clientv3.OpPut(t.keys[i], string(op.Value)))
 		}
 	}
 	return writes
@@ -130,8 +123,7 @@ func (e *Engine) conflict(t *transaction, ops []store.Op, answer *clientv3.TxnRe
 		if kvs := answer.Responses[n].GetResponseRange().Kvs; len(kvs) > 0 {
 			actual.Value, actual.Revision = present(kvs[0].Value), kvs[0].ModRevision
 		}
-		holds := op.Expect == store.AnyRevision || op.Expect == actual.Revision
-		if !holds || op.Value == nil && actual.Revision == 0 {
+		if !op.Holds(actual.Revision) {
 			return &store.ConflictError{Key: op.Key, Expect: op.Expect, Actual: actual}
 		}
 	}

@@ -86,12 +86,39 @@ func testAtomicity(t *testing.T, s store.Store) {
 	expectValue(t, s, "d", "2", two)
 }
 
+// What is only checked decides, and is left as it is: it has no event, and keeps its revision.
+func testChecks(t *testing.T, s store.Store) {
+	rev := commit(t, s, put("a", "1", store.MustNotExist))
+	two := commit(t, s, check("a", rev), put("b", "2", store.MustNotExist), check("c", store.MustNotExist))
+	expectValue(t, s, "a", "1", rev)
+	expectValue(t, s, "b", "2", two)
+	expectValue(t, s, "c", "", 0)
+	for _, c := range []struct {
+		op     store.Op
+		actual store.Revision
+	}{{check("a", two), rev}, {check("a", store.MustNotExist), rev}, {check("c", two), 0}} {
+		_, err := s.Commit(t.Context(), put("b", "x", two), c.op)
+		var conflict *store.ConflictError
+		if !errors.As(err, &conflict) || conflict.Key != c.op.Key || conflict.Actual.Revision != c.actual {
+			t.Fatalf("%v: error %v; want a conflict with revision %d", c.op, err, c.actual)
+		}
+	}
+	expectValue(t, s, "b", "2", two)
+	three := commit(t, s, remove("b", two), check("a", rev))
+	expectList(t, describe(next(t, stream(t, s, rev), 2)), fmt.Sprintf("%d b nil@0>2", two), fmt.Sprintf("%d b 2@%d>nil", three, two))
+	past := snapshotAt(t, s, two)
+	expectList(t, list(t, past, store.Range{}), fmt.Sprintf("a=1@%d", rev), fmt.Sprintf("b=2@%d", two))
+}
+
 func testBadCommit(t *testing.T, s store.Store) {
 	for name, ops := range map[string][]store.Op{
 		"nothing":           {},
 		"a key twice":       {put("a", "1", store.AnyRevision), put("b", "1", store.AnyRevision), put("a", "2", store.AnyRevision)},
 		"negative revision": {put("a", "1", -2)},
 		"negative TTL":      {{Key: "a", Value: []byte("1"), TTL: -time.Second}},
+		"only checks":       {check("a", store.MustNotExist)},
+		"check of nothing":  {check("a", store.AnyRevision), put("b", "1", store.AnyRevision)},
+		"check that writes": {{Key: "a", Value: []byte("1"), Check: true}, put("b", "1", store.AnyRevision)},
 	} {
 		if rev, err := s.Commit(t.Context(), ops...); err == nil {
 			t.Fatalf("%s: committed at %d", name, rev)

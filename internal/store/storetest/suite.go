@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"any revision":                              testAnyRevision,
 		"a commit of many keys is all or nothing":   testAtomicity,
 		"a commit that makes no sense is refused":   testBadCommit,
+		"a commit on the condition of other keys":   testChecks,
 		"empty values are values":                   testEmptyValue,
 		"ranges":                                    testRange,
 		"a snapshot stands still":                   testSnapshotIsolation,
@@ -69,6 +70,10 @@ func put(key, value string, expect store.Revision) store.Op {
 
 func remove(key string, expect store.Revision) store.Op {
 	return store.Op{Key: key, Expect: expect}
+}
+
+func check(key string, expect store.Revision) store.Op {
+	return store.Op{Key: key, Expect: expect, Check: true}
 }
 
 // expectValue checks a key's value and revision; a revision of 0 is a key that does not exist.
