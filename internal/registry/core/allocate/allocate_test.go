@@ -229,10 +229,15 @@ func takeAll(ctx context.Context, r *Request, svc *corev1.Service) error {
 
 // commitOwn commits a request whose Service is no more than a key.
 func commitOwn(r *Request, expect store.Revision) error {
-	svc := r.new
-	if svc == nil {
-		svc = r.old
-	}
-	_, err := r.Commit(context.Background(), store.Op{Key: "/registry/services/specs/" + keyOf(svc), Value: []byte("x"), Expect: expect})
+	_, err := commitAt(r, expect)
 	return err
+}
+
+func commitAt(r *Request, expect store.Revision) (store.Revision, error) {
+	svc, op := r.new, store.Op{Value: []byte("x"), Expect: expect}
+	if svc == nil {
+		svc, op.Value = r.old, nil
+	}
+	op.Key = serviceKey(svc)
+	return r.Commit(context.Background(), op)
 }

@@ -16,7 +16,10 @@ import (
 // managedBy is the value of the label on IPAddresses that come and go with Services.
 const managedBy = "ipallocator.k8s.io"
 
-const addressPrefix = "/registry/ipaddresses/"
+const (
+	addressPrefix = "/registry/ipaddresses/"
+	servicePrefix = "/registry/services/specs/"
+)
 
 func addressKey(ip netip.Addr) string { return addressPrefix + ip.String() }
 
@@ -64,6 +67,9 @@ func ownerOf(a *networkingv1.IPAddress) string {
 }
 
 func keyOf(svc *corev1.Service) string { return svc.Namespace + "/" + svc.Name }
+
+// serviceKey is where a Service is stored.
+func serviceKey(svc *corev1.Service) string { return servicePrefix + keyOf(svc) }
 
 func (s *Services) decode(kv store.KV) (*networkingv1.IPAddress, error) {
 	o, err := encoding.DecodeStored(s.kind, kv.Value)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/proa-dev/proa/internal/store"
 )
@@ -244,7 +245,7 @@ func (s *Services) Changed(name string, a *networkingv1.IPAddress) {
 func (s *Services) Unclaimed() <-chan struct{} { return s.unclaimed }
 
 // revisionOf is an object's revision; 0 if it has none.
-func revisionOf(a *networkingv1.IPAddress) store.Revision {
-	revision, _ := strconv.ParseInt(a.ResourceVersion, 10, 64)
+func revisionOf(o metav1.Object) store.Revision {
+	revision, _ := strconv.ParseInt(o.GetResourceVersion(), 10, 64)
 	return revision
 }

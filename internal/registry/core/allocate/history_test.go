@@ -3,13 +3,18 @@ package allocate
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/store"
@@ -56,14 +61,17 @@ func (s *server) hear(t *testing.T, rnd *rand.Rand, all bool) {
 	s.pending = s.pending[n:]
 }
 
-// history is random writes at two servers, against a plain model.
+// history is random writes at two servers, against a plain model. Now and then a server repairs the claims, and
+// writes go on between what that reads and what it writes.
 type history struct {
 	t       *testing.T
 	rnd     *rand.Rand
 	st      store.Store
 	servers [2]*server
 	live    map[string]*corev1.Service
+	now     time.Time
 	losses  int
+	repairs int // writes of repairs
 }
 
 // What is stored after every step is what the live Services hold: no address or node port is another's, and
@@ -71,7 +79,7 @@ type history struct {
 func TestRandomHistory(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	h := &history{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), st: newStore(t), live: map[string]*corev1.Service{}}
+	h := &history{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), st: newStore(t), live: map[string]*corev1.Service{}, now: time.Unix(1e9, 0)}
 	for i := range h.servers {
 		stream, err := h.st.Events(t.Context(), 0)
 		if err != nil {
@@ -79,13 +87,18 @@ func TestRandomHistory(t *testing.T) {
 		}
 		defer stream.Close()
 		h.servers[i] = &server{Services: services(t, h.st, PortRange{30000, 30020}, "10.0.0.0/27"), stream: stream}
+		h.servers[i].now = func() time.Time { return h.now }
 	}
 	for step := range 4000 {
 		s := h.servers[h.rnd.IntN(2)]
 		if h.rnd.IntN(3) == 0 {
 			s.hear(t, h.rnd, false)
 		}
-		h.write(s, "s"+strconv.Itoa(h.rnd.IntN(30)))
+		h.writeSome(s)
+		if h.rnd.IntN(10) == 0 {
+			h.repair(s)
+		}
+		h.now = h.now.Add(grace / 4)
 		h.check(step)
 	}
 	for _, s := range h.servers {
@@ -102,7 +115,62 @@ func TestRandomHistory(t *testing.T) {
 	if h.losses == 0 {
 		t.Error("no two servers ever chose the same")
 	}
-	t.Logf("%d losses", h.losses)
+	if h.repairs == 0 {
+		t.Error("no repair ever believed that it had to write")
+	}
+	t.Logf("%d losses, %d commits tried by repairs", h.losses, h.repairs)
+}
+
+func (h *history) writeSome(s *server) { h.write(s, "s"+strconv.Itoa(h.rnd.IntN(30))) }
+
+// repair reads and writes as a server does whose requests go on meanwhile, and the other's too.
+func (h *history) repair(s *server) {
+	var slow watched
+	others := func() {
+		s.store = h.st
+		for range h.rnd.IntN(6) {
+			h.writeSome(h.servers[h.rnd.IntN(2)])
+		}
+		s.store = slow
+	}
+	slow = watched{h.st, func([]store.Op) { h.repairs++; others() }}
+	o := Objects{
+		IPAddresses: func(context.Context) ([]*networkingv1.IPAddress, error) {
+			defer others()
+			return s.stored(h.t), nil
+		},
+		Services: func(context.Context) ([]*corev1.Service, error) {
+			defer others()
+			return slices.Collect(maps.Values(h.live)), nil
+		},
+	}
+	s.store = slow
+	if err := s.Repair(h.t.Context(), o, slog.New(slog.DiscardHandler)); err != nil {
+		h.t.Fatal(err)
+	}
+	s.store = h.st
+}
+
+// stored are the IPAddresses that there are.
+func (s *server) stored(t *testing.T) (all []*networkingv1.IPAddress) {
+	snap, err := s.store.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	err = snap.Range(store.Prefix(addressPrefix), func(kv store.KV) bool {
+		a, err := s.decode(kv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.ResourceVersion = strconv.FormatInt(kv.Revision, 10)
+		all = append(all, a)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // write creates, changes or deletes a Service, begins anew when something is lost, and gives up at times.
@@ -117,10 +185,12 @@ func (h *history) write(s *server, name string) {
 		r := s.Request(new, old)
 		err := h.fill(r, new, old)
 		if err == nil && h.rnd.IntN(8) > 0 {
-			err = commitOwn(r, store.AnyRevision)
+			var revision store.Revision
+			revision, err = commitAt(r, store.AnyRevision)
 			if err == nil && remove {
 				delete(h.live, name)
 			} else if err == nil {
+				new.ResourceVersion = strconv.FormatInt(revision, 10)
 				h.live[name] = new
 			}
 		}

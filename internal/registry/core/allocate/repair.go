@@ -19,9 +19,13 @@ import (
 // writes claims first and Services later and may die in between; a user who deletes an IPAddress. Repair
 // brings the claims in line with the Services, as kube-apiserver's own repair does.
 //
-// It works beside writers, here and at other servers. Claims are read before Services: then a Service that is
-// not there has either gone since, and its claims with it, or is still to come from a kube-apiserver, which is
-// given a minute. What is repaired must be as it was read, or is left for the next time.
+// It works beside writers, here and at other servers, by three rules:
+//
+//   - Claims are read before Services. Then a Service that is not there has either gone since, and its claims with
+//     it, or is still to come from a kube-apiserver, which is given a minute.
+//   - What is mended must be as it was read. A claim is made for a Service only if the Service is as it was read too,
+//     in the same commit: it may have come after the claims were read and be gone by now.
+//   - What has changed meanwhile is left for the next time.
 
 // Objects are read by Repair, as of now.
 type Objects struct {
@@ -34,7 +38,8 @@ const grace = time.Minute
 
 // Repair makes the claims that Services lack and takes away those that have none.
 func (s *Services) Repair(ctx context.Context, o Objects, log *slog.Logger) error {
-	if err := s.lookAtPorts(ctx); err != nil {
+	ports, err := s.readPorts(ctx)
+	if err != nil {
 		return err
 	}
 	addresses, err := o.IPAddresses(ctx)
@@ -53,7 +58,19 @@ func (s *Services) Repair(ctx context.Context, o Objects, log *slog.Logger) erro
 			return err
 		}
 	}
-	return s.repairPorts(ctx, services, log)
+	for range repairAttempts {
+		if err = s.repairPorts(ctx, ports, services, log); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if ports, err = s.readPorts(ctx); err != nil {
+			return err
+		}
+		if services, err = o.Services(ctx); err != nil {
+			return err
+		}
+	}
+	log.Info("node ports change too fast to be looked through; the next time will do")
+	return nil
 }
 
 // flaw is an address whose claim is not as it should be.
@@ -66,6 +83,14 @@ type flaw struct {
 	// double is a Service whose address is another's; it is for the operator to see to.
 	double bool
 	why    string
+}
+
+func (f *flaw) tell(log *slog.Logger) {
+	service := ""
+	if f.service != nil {
+		service = keyOf(f.service)
+	}
+	log.Warn("the claim of an address was not as it should be", "address", f.ip.String(), "service", service, "why", f.why)
 }
 
 // flaws compares claims with Services. inRange tells whether an address may be claimed.
@@ -119,110 +144,70 @@ func flawOf(ip netip.Addr, svc *corev1.Service, a *networkingv1.IPAddress, holde
 	return flaw{}, false
 }
 
-// repairBatch is how many claims are mended in one commit.
-const repairBatch = 64
+// repairBatch is how many claims are mended in one commit: each makes two comparisons, of which etcd takes 128.
+const repairBatch = 60
 
-// mend repairs claims in one commit; where that meets a claim that has changed meanwhile, one by one, without
+// mend repairs claims in one commit; where that meets something that has changed meanwhile, one by one, without
 // those.
 func (s *Services) mend(ctx context.Context, batch []flaw, log *slog.Logger) error {
-	var give, take []store.Op
+	var mended []flaw
+	var all [][]store.Op
 	for _, f := range batch {
-		service := ""
-		if f.service != nil {
-			service = keyOf(f.service)
-		}
-		log.Warn("repairing the claim of an address", "address", f.ip.String(), "service", service, "why", f.why)
 		if f.double {
+			f.tell(log)
 			continue
 		}
-		if f.wrong != nil {
-			give = append(give, store.Op{Key: addressKey(f.ip), Expect: revisionOf(f.wrong)})
-		}
-		if f.service == nil {
-			continue
-		}
-		op, err := s.takeOp(f.ip, f.service)
+		ops, err := s.mending(f)
 		if err != nil {
 			return err
 		}
-		take = append(take, op)
+		mended, all = append(mended, f), append(all, ops)
 	}
-	if err := s.commitEach(ctx, give); err != nil {
-		return err
-	}
-	return s.commitEach(ctx, take)
-}
-
-func (s *Services) commitEach(ctx context.Context, ops []store.Op) error {
-	if len(ops) == 0 {
+	if len(all) == 0 {
 		return nil
 	}
-	_, err := s.store.Commit(ctx, ops...)
-	if !errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	for _, op := range ops {
-		if _, err := s.store.Commit(ctx, op); err != nil && !errors.Is(err, store.ErrConflict) {
+	_, err := s.store.Commit(ctx, together(all)...)
+	oneByOne := errors.Is(err, store.ErrConflict)
+	for i, ops := range all {
+		if oneByOne {
+			_, err = s.store.Commit(ctx, ops...)
+		}
+		switch {
+		case err == nil:
+			mended[i].tell(log)
+		case !errors.Is(err, store.ErrConflict):
 			return err
 		}
 	}
 	return nil
 }
 
-// repairPorts sets the bits of node ports that Services have, and clears those that no Service has had for a
-// while. The bits were read before the Services; if they change meanwhile, the next time is soon enough.
-func (s *Services) repairPorts(ctx context.Context, services []*corev1.Service, log *slog.Logger) error {
-	op, err := s.portsRepaired(services, log)
-	if err != nil || op == nil {
-		return err
+// mending is what repairs a claim.
+func (s *Services) mending(f flaw) ([]store.Op, error) {
+	present := store.MustNotExist
+	if f.wrong != nil {
+		present = revisionOf(f.wrong)
 	}
-	revision, err := s.store.Commit(ctx, *op)
-	var conflict *store.ConflictError
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case errors.As(err, &conflict):
-		return s.ports.learn(conflict.Actual)
-	case err != nil:
-		return err
+	if f.service == nil {
+		return []store.Op{{Key: addressKey(f.ip), Expect: present}}, nil
 	}
-	return s.ports.learn(store.KV{Key: portsKey, Value: op.Value, Revision: revision})
+	op, err := s.takeOp(f.ip, f.service)
+	op.Expect = present
+	return []store.Op{op, unchanged(f.service)}, err
 }
 
-// portsRepaired is what the bits should be, nil if they are so.
-func (s *Services) portsRepaired(services []*corev1.Service, log *slog.Logger) (*store.Op, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.ports
-	used := map[uint64]bool{}
-	var missing, leaked []uint64
-	for _, svc := range services {
-		for _, port := range heldPorts(svc) {
-			if p.contains(port) && !used[port] && !p.isStored(port) {
-				missing = append(missing, port)
-				log.Warn("repairing the claim of a node port", "port", port, "service", keyOf(svc))
-			}
-			used[port] = true
-		}
-	}
-	for i := range p.stored.BitLen() {
-		port := uint64(p.rang.First) + uint64(i)
-		if p.stored.Bit(i) == 0 || used[port] || p.held[port] {
-			delete(s.leaks, port)
-			continue
-		}
-		since, flagged := s.leaks[port]
-		if !flagged {
-			s.leaks[port] = s.now()
-		} else if s.now().Sub(since) >= grace {
-			leaked = append(leaked, port)
-			log.Warn("giving back a node port that no Service has", "port", port)
-		}
-	}
-	bits := p.change(missing, leaked)
-	if p.revision != 0 && p.object.Range == p.rang.String() && bits.Cmp(p.stored) == 0 {
-		return nil, nil
-	}
-	op, err := p.op(bits)
-	return &op, err
+// unchanged is the condition that a Service is as it was read.
+func unchanged(svc *corev1.Service) store.Op {
+	return store.Op{Key: serviceKey(svc), Expect: revisionOf(svc), Check: true}
+}
+
+// together makes one commit of several. Two addresses of a Service have the same condition.
+func together(all [][]store.Op) []store.Op {
+	ops := slices.Concat(all...)
+	seen := map[string]bool{}
+	return slices.DeleteFunc(ops, func(op store.Op) bool {
+		twice := seen[op.Key]
+		seen[op.Key] = true
+		return twice
+	})
 }

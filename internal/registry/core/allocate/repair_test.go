@@ -2,9 +2,11 @@ package allocate
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -56,6 +58,9 @@ func TestRepair(t *testing.T) {
 	}
 	unclaimed, kept, foreign, lost := service("unclaimed", "10.0.0.10", 30010), service("kept", "10.0.0.11"), service("foreign", "10.0.0.12"), service("lost", "10.0.0.13")
 	double, odd, far, gone := service("double", "10.0.0.11"), service("odd", "10.0.0.14"), service("far", "10.7.0.1"), service("gone", "10.0.0.20")
+	for _, svc := range []*corev1.Service{unclaimed, kept, foreign, lost, double, odd, far} {
+		bare(t, s, svc)
+	}
 	there := []*networkingv1.IPAddress{
 		claim("10.0.0.11", kept, nil),
 		claim("10.0.0.12", foreign, func(a *networkingv1.IPAddress) { a.Spec.ParentRef.Resource = "gateways" }),
@@ -104,8 +109,11 @@ func TestRepairBesideWriters(t *testing.T) {
 	created := service("created", "10.0.0.21", 30021)
 	r := s.Request(created, nil)
 	defer r.End()
-	late := objects([]*networkingv1.IPAddress{read})
+	reads, late := 0, objects([]*networkingv1.IPAddress{read})
 	late.Services = func(ctx context.Context) ([]*corev1.Service, error) {
+		if reads++; reads > 1 {
+			return nil, nil
+		}
 		// It is created after the claims were read, and the list of Services was made before.
 		if err := takeAll(ctx, r, created); err != nil {
 			return nil, err
@@ -218,4 +226,79 @@ func TestServiceCIDRsGiveRanges(t *testing.T) {
 	if len(seen) != 13 {
 		t.Errorf("%d addresses of the outer range's 13", len(seen))
 	}
+}
+
+// A Service comes after the claims were read and goes before they are mended: its claims went with it, and are not
+// made again for nobody.
+func TestRepairMissesAShortLife(t *testing.T) {
+	s := services(t, newStore(t), PortRange{})
+	brief, kept := service("brief", "10.0.0.21", 30021), service("kept", "10.0.0.22", 30022)
+	bare(t, s, kept)
+	reads, late := 0, objects(nil)
+	late.Services = func(ctx context.Context) ([]*corev1.Service, error) {
+		if reads++; reads > 1 {
+			return []*corev1.Service{kept}, nil
+		}
+		r := s.Request(brief, nil)
+		defer r.End()
+		revision, err := int64(0), takeAll(ctx, r, brief)
+		if err == nil {
+			revision, err = r.Commit(ctx, store.Op{Key: serviceKey(brief), Value: []byte("x")})
+		}
+		if err == nil {
+			err = commitOwn(s.Request(nil, brief), revision)
+		}
+		read := brief.DeepCopy()
+		read.ResourceVersion = strconv.FormatInt(revision, 10)
+		return []*corev1.Service{read, kept}, err
+	}
+	if err := s.Repair(t.Context(), late, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, map[string]string{"10.0.0.22": "n/kept"}, map[uint64]string{30022: ""})
+}
+
+// Many claims take several commits, each of which etcd takes; a Service with two addresses is one condition.
+func TestRepairOfMany(t *testing.T) {
+	s := services(t, newStore(t), PortRange{}, "10.0.0.0/22", "fd00::/112")
+	owners, used := map[string]string{}, map[uint64]string{}
+	var all []*corev1.Service
+	for i := range 200 {
+		four, six, port := fmt.Sprintf("10.0.%d.%d", i/100, 10+i%100), fmt.Sprintf("fd00::%x", 16+i), int32(30100+i)
+		svc := service(fmt.Sprint(i), four, port)
+		svc.Spec.ClusterIPs = append(svc.Spec.ClusterIPs, six)
+		owners[four], owners[six], used[uint64(port)] = keyOf(svc), keyOf(svc), ""
+		bare(t, s, svc)
+		all = append(all, svc)
+	}
+	commits, largest := 0, 0
+	s.store = watched{s.store, func(ops []store.Op) { commits++; largest = max(largest, len(ops)) }}
+	if err := s.Repair(t.Context(), objects(nil, all...), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, owners, used)
+	if largest > 128 || commits > 12 {
+		t.Errorf("%d commits of up to %d operations", commits, largest)
+	}
+}
+
+// watched is a store whose commits are seen.
+type watched struct {
+	store.Store
+	see func([]store.Op)
+}
+
+func (w watched) Commit(ctx context.Context, ops ...store.Op) (store.Revision, error) {
+	w.see(ops)
+	return w.Store.Commit(ctx, ops...)
+}
+
+// bare stores a Service that has no claims.
+func bare(t *testing.T, s *Services, svc *corev1.Service) {
+	t.Helper()
+	revision, err := s.store.Commit(t.Context(), store.Op{Key: serviceKey(svc), Value: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc.ResourceVersion = strconv.FormatInt(revision, 10)
 }
