@@ -45,7 +45,9 @@ func dress(err error) *apierrors.StatusError {
 			"the server cannot write: "+err.Error())
 	case errors.Is(err, cache.ErrStarting), errors.Is(err, store.ErrClosed):
 		return retryLater(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, err.Error(), 1)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, store.ErrUncertain):
+	case errors.Is(err, store.ErrUncertain):
+		return apierrors.NewTimeoutError(err.Error(), 0)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
 	default:
 		return serverStatus(http.StatusInternalServerError, metav1.StatusReasonUnknown, err.Error())

@@ -89,7 +89,7 @@ func Prefix(prefix string) Range {
 type Store interface {
 	// Commit applies all ops, atomically and isolated, if every op's precondition holds, and returns
 	// the commit's revision. When it returns nil the commit is durable, as far as the operator asked.
-	// A failed precondition is a *ConflictError and changes nothing. ErrNoSpace and other I/O errors
+	// A failed precondition is a *ConflictError, and changes nothing; neither does ErrNoSpace. Other I/O errors
 	// mean that nothing was acknowledged; reads go on. A context that ends while the commit is under
 	// way gives the context's error, and the commit may or may not have happened; ErrUncertain says the
 	// same when the store itself lost sight of it.

@@ -98,15 +98,19 @@ func (t *transaction) writes(ops []store.Op, leases []clientv3.LeaseID) []client
 func (e *Engine) try(ctx context.Context, t *transaction, ops []store.Op, leases []clientv3.LeaseID) (store.Revision, error) {
 	var answer *clientv3.TxnResponse
 	var failed error
+	before := e.seen.Load()
 	err := e.request(ctx, func(ctx context.Context) error {
 		answer, failed = e.client.Txn(ctx).If(t.ifs...).Then(t.writes(ops, leases)...).Else(t.read...).Commit()
 		return failed
 	})
 	switch {
 	case err == nil && answer.Succeeded:
+		raise(&e.seen, answer.Header.Revision)
 		return answer.Header.Revision, nil
 	case err == nil:
 		return 0, e.conflict(t, ops, answer)
+	case errors.Is(failed, rpctypes.ErrNoSpace):
+		return e.settle(ctx, ops, before, explain(failed))
 	case refused(failed):
 		return 0, err
 	case ctx.Err() != nil:

@@ -43,6 +43,8 @@ type Engine struct {
 	asked  progress
 	// compacted is the highest revision that this process knows to be compacted.
 	compacted atomic.Int64
+	// seen is the highest revision that etcd has told this process in answer to a commit or a question.
+	seen atomic.Int64
 
 	closing context.Context // ends when Close begins
 	close   context.CancelFunc

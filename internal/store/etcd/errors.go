@@ -60,7 +60,8 @@ func explain(err error) error {
 
 // refused tells whether etcd has answered that a write was not done. After other errors nobody knows: the
 // connection may have broken after the request was sent, or the leader may have changed, or the member
-// stopped, after it was proposed. All that etcd says is Unavailable is of that kind.
+// stopped, after it was proposed. All that etcd says is Unavailable is of that kind. NOSPACE is another matter
+// (nospace.go).
 func refused(err error) bool {
 	var answer rpctypes.EtcdError
 	if !errors.As(err, &answer) {

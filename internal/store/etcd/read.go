@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -44,6 +45,7 @@ func (e *Engine) Revision(ctx context.Context) (store.Revision, error) {
 	if err != nil {
 		return 0, err
 	}
+	raise(&e.seen, answer.Header.Revision)
 	e.asked.expect(answer.Header.Revision)
 	return answer.Header.Revision, nil
 }
@@ -89,10 +91,13 @@ func (e *Engine) readable(ctx context.Context, at store.Revision) (bool, error) 
 }
 
 // noteCompacted keeps what is known of compactions.
-func (e *Engine) noteCompacted(rev store.Revision) {
+func (e *Engine) noteCompacted(rev store.Revision) { raise(&e.compacted, rev) }
+
+// raise sets a number that never goes down.
+func raise(n *atomic.Int64, to store.Revision) {
 	for {
-		known := e.compacted.Load()
-		if rev <= known || e.compacted.CompareAndSwap(known, rev) {
+		is := n.Load()
+		if to <= is || n.CompareAndSwap(is, to) {
 			return
 		}
 	}
