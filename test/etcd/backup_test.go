@@ -19,7 +19,7 @@ import (
 func TestBackupIntoAnotherEtcd(t *testing.T) {
 	t.Parallel()
 	from, to := startCluster(t, 1), startCluster(t, 1)
-	s, client := startServer(t, t.TempDir(), from, proa.Parts...)
+	s, client := startServer(t, t.TempDir(), from.endpoints(), proa.Parts...)
 	if _, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "m"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestBackupIntoAnotherEtcd(t *testing.T) {
 	if err != nil || rev < found.Revision+500 {
 		t.Fatalf("revision %d after a backup of %d, %v", rev, found.Revision, err)
 	}
-	restored, _ := startServer(t, t.TempDir(), to, proa.Parts...)
+	restored, _ := startServer(t, t.TempDir(), to.endpoints(), proa.Parts...)
 	admin.Host = restored.URL()
 	m, err := clientOf(t, admin).CoreV1().ConfigMaps("default").Get(t.Context(), "m", metav1.GetOptions{})
 	if err != nil || m.UID == "" {

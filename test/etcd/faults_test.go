@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -286,34 +285,4 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Fatalf("open, after %v: %v", time.Since(begin), err)
 	}
 	t.Log(err)
-}
-
-func TestNoSpace(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, 1)
-	c.members[0].config.QuotaBackendBytes = 2 << 20
-	c.begin()
-	s := open(t, engine.Options{Endpoints: c.endpoints()})
-	value := slices.Repeat([]byte("x"), 256<<10)
-	var err error
-	var last store.Revision
-	for i := 0; err == nil && i < 100; i++ {
-		var rev store.Revision
-		if rev, err = s.Commit(t.Context(), store.Op{Key: fmt.Sprint(i), Value: value}); err == nil {
-			last = rev
-		}
-	}
-	if !errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUncertain) {
-		t.Fatalf("a full etcd: %v", err)
-	}
-	if kv, err := s.Get(t.Context(), "0"); err != nil || len(kv.Value) != len(value) {
-		t.Fatalf("a read of a full etcd: %v", err)
-	}
-	// etcd carries out the write that it finds too large only when it is at it, and says so all the same.
-	if rev, err := s.Revision(t.Context()); err != nil || rev != last && rev != last+1 {
-		t.Fatalf("revision %d, %v; want %d, or one more", rev, err, last)
-	}
-	if size, err := s.Size(t.Context()); err != nil || size < 1<<20 {
-		t.Fatalf("size %d, %v", size, err)
-	}
 }

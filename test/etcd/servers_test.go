@@ -20,10 +20,10 @@ import (
 	"github.com/proa-dev/proa"
 )
 
-func startServer(t *testing.T, dir string, c *cluster, disable ...string) (*proa.Server, *kubernetes.Clientset) {
+func startServer(t *testing.T, dir string, etcd []string, disable ...string) (*proa.Server, *kubernetes.Clientset) {
 	t.Helper()
 	s, err := proa.Start(t.Context(), proa.Config{
-		DataDir: dir, Etcd: proa.Etcd{Servers: c.endpoints()}, Disable: disable,
+		DataDir: dir, Etcd: proa.Etcd{Servers: etcd}, Disable: disable,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func TestTwoServers(t *testing.T) {
 	dirs := [2]string{t.TempDir(), t.TempDir()}
 	var starting sync.WaitGroup
 	for i := range servers {
-		starting.Go(func() { servers[i], clients[i] = startServer(t, dirs[i], c) })
+		starting.Go(func() { servers[i], clients[i] = startServer(t, dirs[i], c.endpoints()) })
 	}
 	starting.Wait()
 	if t.Failed() {
@@ -221,7 +221,7 @@ func TestForeignKeysAreRefused(t *testing.T) {
 	}
 	s.Stop()
 	c := startCluster(t, 1)
-	startServer(t, t.TempDir(), c, proa.Parts...)
+	startServer(t, t.TempDir(), c.endpoints(), proa.Parts...)
 	s, err = proa.Start(t.Context(), proa.Config{DataDir: own, Etcd: proa.Etcd{Servers: c.endpoints()}})
 	if err == nil {
 		s.Stop()
