@@ -3,6 +3,7 @@ package cronjob
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,4 +104,29 @@ func TestNever(t *testing.T) {
 	if _, err := at(x, now.Add(-time.Hour), now); fmt.Sprint(err) != "time difference between two schedules is less than 1 second" {
 		t.Error(err)
 	}
+}
+
+func FuzzSchedule(f *testing.F) {
+	for _, s := range []string{"* * * * *", "*/7 3-5 1,15 * 1-5", "@hourly", "@every 1s", "@every -1s", "0 0 31 2 *", "0 0 29 2 *", "61 * * * *", "*/0 * * * *", "@", ""} {
+		f.Add(s, int64(0), int64(90))
+	}
+	begin := time.Date(2024, 2, 28, 23, 59, 30, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string, from, passed int64) {
+		if strings.Contains(text, "TZ") {
+			return // is refused, for it is not in the schedule that a time zone is told
+		}
+		s, err := parse(spec(text, ""))
+		if err != nil {
+			return
+		}
+		since := begin.Add(time.Duration(from%1_000_000) * time.Second)
+		now := since.Add(time.Duration(max(passed, -passed)%100_000) * time.Second)
+		got, err := at(s, since, now)
+		if err != nil {
+			return
+		}
+		if !got.next.After(now) || got.due.After(now) || !got.due.IsZero() && !got.due.After(since) {
+			t.Errorf("%q since %v at %v: due %v, next %v", text, since, now, got.due, got.next)
+		}
+	})
 }

@@ -25,7 +25,7 @@ func parseIndexes(text string, below int) (x indexes) {
 		}
 		last := first
 		if isSpan {
-			if last, err = strconv.Atoi(to); err != nil {
+			if last, err = strconv.Atoi(to); err != nil || last < first {
 				continue
 			}
 		}

@@ -9,7 +9,7 @@ import (
 func TestIndexesText(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "0": "0", "0,1": "0,1", "0-1": "0,1", "0,1,2": "0-2", "0-2,5,7-9": "0-2,5,7-9", "5,0": "0,5",
-		"8-12": "8,9", "10": "", "x,3,4-y": "3", "0-3,2-5": "0-5", "-1": "",
+		"8-12": "8,9", "10": "", "x,3,4-y": "3", "0-3,2-5": "0-5", "-1": "", "3-1,5": "5",
 	} {
 		if got := parseIndexes(text, 10).String(); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)
@@ -69,4 +69,23 @@ func TestIndexesAreSets(t *testing.T) {
 			}
 		}
 	}
+}
+
+func FuzzIndexes(f *testing.F) {
+	for _, s := range []string{"", "0", "0-2,5,7-9", "3-1", "-5", "1-2-3", "9223372036854775807", "0-9223372036854775807", ",,", "5,0", " 1"} {
+		f.Add(s, 10)
+	}
+	f.Fuzz(func(t *testing.T, text string, below int) {
+		x := parseIndexes(text, below)
+		next := 0
+		for i, s := range x {
+			if s.first < next || s.last < s.first || s.last >= below {
+				t.Fatalf("%q below %d: span %d is %v", text, below, i, s)
+			}
+			next = s.last + 2 // spans that touch are one
+		}
+		if again := parseIndexes(x.String(), below); !slices.Equal(again, x) {
+			t.Errorf("%q below %d: %v became %v", text, below, x, again)
+		}
+	})
 }

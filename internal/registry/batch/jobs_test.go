@@ -449,3 +449,33 @@ func TestIndexes(t *testing.T) {
 		}
 	}
 }
+
+// What is refused or counted must not depend on how a controller reads it: indexes rise and are in range.
+func FuzzCountIndexes(f *testing.F) {
+	for _, s := range []string{"", "0", "1,3-5,7", "3-3", "5-3", "-1", "1-2-3", "1,", "0-4,4", "9999999999999999999", " 1", "+1"} {
+		f.Add(s, s, int32(10))
+	}
+	f.Fuzz(func(t *testing.T, a, b string, completions int32) {
+		n, err := countIndexes(a, completions)
+		if err == nil && (n < 0 || n > max(int(completions), 0)) {
+			t.Errorf("%q has %d of %d", a, n, completions)
+		}
+		if at, found := overlap(a, b, completions); found && at >= int(completions) {
+			t.Errorf("%q and %q have %d of %d", a, b, at, completions)
+		}
+		if _, found := overlap(a, a, completions); err == nil && found != (n > 0) {
+			t.Errorf("%q overlaps itself: %v", a, found)
+		}
+	})
+}
+
+func FuzzParseSchedule(f *testing.F) {
+	for _, s := range []string{"* * * * *", "TZ=0", "CRON_TZ=", "TZ=UTC * * * * *", "@every 99999999999h", "*/-1 * * * *", "\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := parseSchedule(text); err == nil && strings.TrimSpace(text) == "" {
+			t.Errorf("%q is a schedule", text)
+		}
+	})
+}
