@@ -174,6 +174,7 @@ func (c *call) parseSelection() (*selection, error) {
 	}
 	if !s.labels.Empty() {
 		s.Labels = s.labels
+		s.Prepare()
 	}
 	for _, r := range s.fields.Requirements() {
 		if err := c.addFieldDemand(s, r); err != nil {

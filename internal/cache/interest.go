@@ -196,13 +196,19 @@ func (s *Selector) selectsKey(key string) bool {
 	if s.Namespace == "" && s.Name == "" {
 		return true
 	}
+	if n := len(s.Namespace); s.Name == "" {
+		return len(key) > n && key[n] == '/' && key[:n] == s.Namespace
+	}
 	namespace, name := splitKey(key)
-	return (s.Namespace == "" || s.Namespace == namespace) && (s.Name == "" || s.Name == name)
+	return (s.Namespace == "" || s.Namespace == namespace) && s.Name == name
 }
 
 // selectsItem says whether the selector wants an item whose key it wants.
 func (s *Selector) selectsItem(i *Item) bool {
 	if i == nil {
+		return false
+	}
+	if s.mark != "" && !strings.Contains(i.Labels.packed, s.mark) {
 		return false
 	}
 	for _, d := range s.Fields {

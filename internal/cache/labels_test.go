@@ -39,11 +39,15 @@ func TestLabelsAreLikeASet(t *testing.T) {
 }
 
 func TestSelectorsAgreeOnLabelsAndSets(t *testing.T) {
-	for _, text := range []string{"", "a", "!a", "a=1", "a!=1", "a in (1,2)", "a notin (1,2)", "a=1,b", "a>0", "b<3"} {
+	for _, text := range []string{
+		"", "a", "!a", "a=", "a=0", "a=2", "a!=2", "a in (1,2)", "a in (2)", "a notin (1,2)", "a=2,b", "b,a=2", "a>0", "b<3", "b=8,a",
+	} {
 		selector, err := labels.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}
+		prepared := Selector{Labels: selector}
+		prepared.Prepare()
 		for n := range 16 {
 			set := labels.Set{}
 			if n&1 != 0 {
@@ -56,7 +60,52 @@ func TestSelectorsAgreeOnLabelsAndSets(t *testing.T) {
 			if selector.Matches(set) != selector.Matches(&packed) {
 				t.Errorf("%q on %v", text, set)
 			}
+			if prepared.Selects(&Item{Labels: packed}) != selector.Matches(set) {
+				t.Errorf("%q, prepared, on %v", text, set)
+			}
 		}
+	}
+}
+
+// What a selector is prepared for can be found where it is no label.
+func TestPreparedSelectorIsNotFooled(t *testing.T) {
+	s := Selector{Labels: labels.SelectorFromSet(labels.Set{"a": "b"})}
+	s.Prepare()
+	i := &Item{Labels: MakeLabels(labels.Set{"c": "\x01a\x01b"})}
+	if !strings.Contains(i.Labels.packed, s.mark) {
+		t.Fatal("the test finds nothing that looks alike")
+	}
+	if s.Selects(i) {
+		t.Error("selected")
+	}
+}
+
+func BenchmarkSelects(b *testing.B) {
+	items := make([]*Item, 5000)
+	for n := range items {
+		items[n] = &Item{
+			Key:    fmt.Sprintf("namespace/pod-%d", n),
+			Labels: MakeLabels(labels.Set{"app": "web", "group": fmt.Sprint(n % 100), "pod-template-hash": fmt.Sprintf("%010x", n/50)}),
+		}
+		items[n].pack()
+	}
+	for name, prepare := range map[string]func(*Selector){"plain": func(*Selector) {}, "prepared": (*Selector).Prepare} {
+		b.Run(name, func(b *testing.B) {
+			s := Selector{Namespace: "namespace", Labels: labels.SelectorFromSet(labels.Set{"group": "7"})}
+			prepare(&s)
+			b.ReportAllocs()
+			for b.Loop() {
+				found := 0
+				for _, i := range items {
+					if s.Selects(i) {
+						found++
+					}
+				}
+				if found != 50 {
+					b.Fatal(found)
+				}
+			}
+		})
 	}
 }
 
