@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anishathalye/porcupine"
 	"go.etcd.io/raft/v3"
 
 	"github.com/proa-dev/proa/internal/store"
@@ -17,40 +18,45 @@ import (
 
 const patience = 60 * time.Second
 
-// storm is writers and readers that go on while things break. At the end every stream has had every commit
-// that was acknowledged exactly once, in order, each with the value that the key's last event wrote, and no
-// commit that etcd refused.
+// storm is writers and readers that go on while things break. At the end every stream of every store has had every
+// commit that was acknowledged exactly once, in order, each with the value that the key's last event wrote, and no
+// commit that etcd refused; and what the writers were told is linearizable.
 type storm struct {
 	t     *testing.T
-	s     store.Store
 	start store.Revision
+	begin time.Time
 
 	mu      sync.Mutex
 	acked   map[string]store.Revision // by value
-	refused map[string]bool
-	unknown int
+	refused map[string]store.Revision
+	history []porcupine.Operation
+	unknown []porcupine.Operation // whose outcome no writer was told
 }
 
-func runStorm(t *testing.T, s store.Store, disturb func()) {
+// stormWriters is how many write, and stormReaders how many follow.
+const stormWriters, stormReaders = 4, 3
+
+func runStorm(t *testing.T, disturb func(), stores ...store.Store) {
+	s := stores[0]
 	start, err := s.Revision(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	m := &storm{t: t, s: s, start: start, acked: map[string]store.Revision{}, refused: map[string]bool{}}
+	m := &storm{t: t, start: start, begin: time.Now(), acked: map[string]store.Revision{}, refused: map[string]store.Revision{}}
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	var writers, readers sync.WaitGroup
 	calm := make(chan struct{})
-	for w := range 4 {
-		writers.Go(func() { m.write(ctx, calm, w, rand.New(rand.NewPCG(seed, uint64(w)))) })
+	for w := range stormWriters {
+		writers.Go(func() { m.write(ctx, stores[w%len(stores)], calm, w, rand.New(rand.NewPCG(seed, uint64(w)))) })
 	}
 	last := make(chan struct{})
 	var end store.Revision
-	seen := make([][]store.Event, 3)
+	seen := make([][]store.Event, stormReaders)
 	for i := range seen {
-		readers.Go(func() { seen[i] = m.follow(ctx, last, &end) })
+		readers.Go(func() { seen[i] = m.follow(ctx, stores[i%len(stores)], last, &end) })
 	}
 	time.Sleep(300 * time.Millisecond)
 	disturb()
@@ -64,16 +70,17 @@ func runStorm(t *testing.T, s store.Store, disturb func()) {
 	}
 	close(last)
 	readers.Wait()
-	t.Logf("%d acknowledged, %d refused, %d unknown", len(m.acked), len(m.refused), m.unknown)
+	t.Logf("%d acknowledged, %d refused, %d unknown", len(m.acked), len(m.refused), len(m.unknown))
 	if len(m.acked) < 20 {
 		t.Fatal("the storm wrote too little to mean anything")
 	}
 	for i := range seen {
 		m.check(i, seen[i])
 	}
+	m.checkLinear(seen[0])
 }
 
-func (m *storm) write(ctx context.Context, calm <-chan struct{}, w int, r *rand.Rand) {
+func (m *storm) write(ctx context.Context, s store.Store, calm <-chan struct{}, w int, r *rand.Rand) {
 	for i := 0; ; i++ {
 		select {
 		case <-calm:
@@ -84,34 +91,44 @@ func (m *storm) write(ctx context.Context, calm <-chan struct{}, w int, r *rand.
 		}
 		key, value := fmt.Sprintf("key%d", r.IntN(5)), fmt.Sprintf("%d/%d", w, i)
 		limited, cancel := context.WithTimeout(ctx, 3*time.Second)
-		kv, err := m.s.Get(limited, key)
+		called := time.Since(m.begin)
+		kv, err := s.Get(limited, key)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
-			var rev store.Revision
-			rev, err = m.s.Commit(limited, store.Op{Key: key, Value: []byte(value), Expect: kv.Revision})
-			m.note(value, rev, err)
+			m.record(w, attempt{read: true, key: key}, result{value: string(kv.Value), revision: kv.Revision}, called)
+			m.commit(limited, s, w, attempt{key: key, value: value, expect: kv.Revision})
 		}
 		cancel()
 	}
 }
 
-func (m *storm) note(value string, rev store.Revision, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (m *storm) commit(ctx context.Context, s store.Store, writer int, a attempt) {
+	called := time.Since(m.begin)
+	rev, err := s.Commit(ctx, store.Op{Key: a.key, Value: []byte(a.value), Expect: a.expect})
+	var conflict *store.ConflictError
 	switch {
 	case err == nil:
-		m.acked[value] = rev
-	case errors.Is(err, store.ErrConflict):
-		m.refused[value] = true
+		m.record(writer, a, result{revision: rev}, called)
+		m.note(m.acked, a.value, rev)
+	case errors.As(err, &conflict):
+		actual := conflict.Actual
+		m.record(writer, a, result{conflict: true, value: string(actual.Value), revision: actual.Revision}, called)
+		m.note(m.refused, a.value, rev)
 	case errors.Is(err, store.ErrUncertain), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		m.unknown++
+		m.pend(writer, a, called)
 	default:
 		m.t.Logf("commit: %v", err)
-		m.refused[value] = true
+		m.note(m.refused, a.value, rev)
 	}
 }
 
-func (m *storm) follow(ctx context.Context, last <-chan struct{}, end *store.Revision) (events []store.Event) {
-	st, err := m.s.Events(ctx, m.start)
+func (m *storm) note(outcome map[string]store.Revision, value string, rev store.Revision) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	outcome[value] = rev
+}
+
+func (m *storm) follow(ctx context.Context, s store.Store, last <-chan struct{}, end *store.Revision) (events []store.Event) {
+	st, err := s.Events(ctx, m.start)
 	if err != nil {
 		m.t.Error(err)
 		return nil
@@ -152,7 +169,7 @@ func (m *storm) check(reader int, events []store.Event) {
 				reader, e.Key, e.Revision, e.Prev, e.PrevRevision, before.Value, before.Revision)
 		}
 		state[e.Key] = e
-		if m.refused[string(e.Value)] {
+		if _, refused := m.refused[string(e.Value)]; refused {
 			m.t.Fatalf("reader %d: commit %s was refused, and is there", reader, e.Value)
 		}
 		byValue[string(e.Value)] = e.Revision
@@ -168,21 +185,21 @@ func TestMemberKilled(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3)
 	s := open(t, engine.Options{Endpoints: c.endpoints(), RequestTimeout: 3 * time.Second})
-	runStorm(t, s, func() {
+	runStorm(t, func() {
 		for range 2 {
 			leader := c.leader()
 			c.stop(leader)
 			time.Sleep(700 * time.Millisecond)
 			c.restart(leader)
 		}
-	})
+	}, s)
 }
 
 func TestLeaderMoved(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3)
 	s := open(t, engine.Options{Endpoints: c.endpoints(), RequestTimeout: 3 * time.Second})
-	runStorm(t, s, func() {
+	runStorm(t, func() {
 		for range 3 {
 			leader := c.leader()
 			to := c.members[(leader+1)%3].server.Server.MemberID()
@@ -191,21 +208,21 @@ func TestLeaderMoved(t *testing.T) {
 			}
 			time.Sleep(300 * time.Millisecond)
 		}
-	})
+	}, s)
 }
 
 func TestNetworkCut(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, startCluster(t, 1).members[0].client)
 	s := open(t, engine.Options{Endpoints: []string{p.url}, RequestTimeout: 3 * time.Second})
-	runStorm(t, s, func() {
+	runStorm(t, func() {
 		for i := range 6 {
 			p.setCut(true)
 			time.Sleep(time.Duration(i) * 50 * time.Millisecond)
 			p.setCut(false)
 			time.Sleep(200 * time.Millisecond)
 		}
-	})
+	}, s)
 }
 
 // One member cannot be reached, and then it can.
@@ -220,12 +237,12 @@ func TestMemberUnreachable(t *testing.T) {
 		proxies, endpoints = append(proxies, p), append(endpoints, p.url)
 	}
 	s := open(t, engine.Options{Endpoints: endpoints, RequestTimeout: 3 * time.Second})
-	runStorm(t, s, func() {
+	runStorm(t, func() {
 		proxies[away].setCut(true)
 		time.Sleep(time.Second)
 		proxies[away].setCut(false)
 		time.Sleep(300 * time.Millisecond)
-	})
+	}, s)
 }
 
 // A member that is left alone serves no watch and no consistent read. When the others are back all goes on.
@@ -233,7 +250,7 @@ func TestQuorumLost(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3)
 	s := open(t, engine.Options{Endpoints: c.endpoints(), RequestTimeout: 2 * time.Second})
-	runStorm(t, s, func() {
+	runStorm(t, func() {
 		left := c.leader()
 		c.stop((left + 1) % 3)
 		c.stop((left + 2) % 3)
@@ -245,7 +262,7 @@ func TestQuorumLost(t *testing.T) {
 		}
 		c.restart((left + 1) % 3)
 		c.restart((left + 2) % 3)
-	})
+	}, s)
 }
 
 // The answer to a commit is lost: the store must not say that nothing happened.
