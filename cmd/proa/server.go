@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -92,15 +93,23 @@ func (f *serverFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// Before the start, which makes much garbage where there are many objects.
+	var started atomic.Pointer[proa.Server]
+	go (&footprint.Keeper{Cool: func() (freed int64, more bool) {
+		if s := started.Load(); s != nil {
+			return s.Cool()
+		}
+		return 0, false
+	}}).Run(ctx)
 	s, err := proa.Start(ctx, f.Config)
 	if err != nil {
 		return err
 	}
+	started.Store(s)
 	fmt.Fprintf(out, "Proa %s serves Kubernetes %s on %s, ready in %d ms.\n", proa.Version, proa.KubernetesVersion, s.URL(), time.Since(begin).Milliseconds())
 	if file := s.Kubeconfig(); file != "" {
 		fmt.Fprintf(out, "\n  export KUBECONFIG=%s\n  kubectl get nodes\n\nor, without kubectl installed: proa kubectl get nodes\n", file)
 	}
-	go (&footprint.Keeper{Cool: s.Cool}).Run(ctx)
 	return s.Wait()
 }
 

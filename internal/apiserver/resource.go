@@ -83,22 +83,52 @@ func (r *resource) describe(kv store.KV, h any) (*cache.Item, error) {
 	if written, ok := h.(*hint); ok {
 		object = written.take()
 	}
-	if object != nil {
-		object.SetResourceVersion(strconv.FormatInt(kv.Revision, 10))
-		item.Share(object)
-	} else if object, err = r.skimmer.Read(value); err != nil {
-		return nil, err
+	if object == nil {
+		return item, r.skim(item)
 	}
-	item.UID = string(object.GetUID())
-	item.Labels = cache.MakeLabels(object.GetLabels())
-	if len(r.Fields) > 0 {
-		values := make([]string, len(r.Fields))
-		for i, f := range r.Fields {
-			values[i] = f.Value(object)
-		}
-		item.Fields = cache.MakeFields(values...)
-	}
+	object.SetResourceVersion(strconv.FormatInt(kv.Revision, 10))
+	item.Share(object)
+	item.UID, item.Labels = string(object.GetUID()), cache.MakeLabels(object.GetLabels())
+	item.Fields = r.fieldsOf(object)
 	return item, nil
+}
+
+// skim fills in an item out of its value alone.
+func (r *resource) skim(item *cache.Item) error {
+	var labels cache.LabelPacker
+	uid, known := r.skimmer.Header(item.Value, labels.Add)
+	packed, ordered := labels.Labels()
+	if !known || !ordered {
+		object, err := encoding.DecodeStored(r.Type, item.Value)
+		if err != nil {
+			return err
+		}
+		item.UID, item.Labels = string(object.GetUID()), cache.MakeLabels(object.GetLabels())
+		item.Fields = r.fieldsOf(object)
+		return nil
+	}
+	item.UID, item.Labels = string(uid), packed
+	if len(r.Fields) == 0 {
+		return nil
+	}
+	object, err := r.skimmer.Read(item.Value)
+	if err != nil {
+		return err
+	}
+	item.Fields = r.fieldsOf(object)
+	return nil
+}
+
+// fieldsOf are the values of an object's selectable fields.
+func (r *resource) fieldsOf(object registry.Object) cache.Fields {
+	if len(r.Fields) == 0 {
+		return cache.Fields{}
+	}
+	values := make([]string, len(r.Fields))
+	for i, f := range r.Fields {
+		values[i] = f.Value(object)
+	}
+	return cache.MakeFields(values...)
 }
 
 // withRevision returns a stored value with its revision in it.

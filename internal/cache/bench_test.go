@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -11,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// describeBench is what Describe costs when the writer's hint has it all.
+// describeBench is what Describe costs when the writer's hint has it all. It may keep the value: all benchmarks' are
+// one.
 func describeBench(kv store.KV, hint any) (*Item, error) {
 	node, _ := hint.(string)
 	return &Item{Fields: MakeFields(node), Value: kv.Value}, nil
@@ -241,6 +243,6 @@ func describeSmall(kv store.KV, _ any) (*Item, error) {
 			"app": "web", "pod-template-hash": "5d8f7c9b6d", "tier": "front",
 		}),
 		Fields: MakeFields(benchNodes[kv.Revision%1000]),
-		Value:  kv.Value,
+		Value:  bytes.Clone(kv.Value),
 	}, nil
 }

@@ -38,6 +38,7 @@ type Schema struct {
 	// stored encoding with kv.Revision as its resourceVersion, in place of another if there is one: for an
 	// object that a watcher sees deleted it is called once more, with the Value of its last item and the
 	// revision of the deletion.
+	// The value is lent to it: what it keeps are copies.
 	// A value that it returns an error for is reported and left out, as if the key did not exist.
 	Describe func(kv store.KV, hint any) (*Item, error)
 	// Indexed lists the positions in Item.Fields whose value watchers are found by

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 	"maps"
@@ -34,6 +35,27 @@ func MakeLabels(m map[string]string) Labels {
 		packed = appendPiece(packed, m[k])
 	}
 	return Labels{string(packed)}
+}
+
+// LabelPacker packs labels that come in the order of their keys, as they are stored, without a map. The zero value
+// is ready.
+type LabelPacker struct {
+	packed    []byte
+	last      []byte // the key before
+	unordered bool
+}
+
+// Add adds a label. The bytes stay as they are until Labels.
+func (p *LabelPacker) Add(key, value []byte) {
+	p.unordered = p.unordered || p.packed != nil && bytes.Compare(p.last, key) >= 0
+	p.last = key
+	p.packed = append(binary.AppendUvarint(p.packed, uint64(len(key))), key...)
+	p.packed = append(binary.AppendUvarint(p.packed, uint64(len(value))), value...)
+}
+
+// Labels is the set, and whether it may be relied upon: the labels did come in order, each once.
+func (p *LabelPacker) Labels() (l Labels, ordered bool) {
+	return Labels{string(p.packed)}, !p.unordered
 }
 
 // Has says whether there is a label with the key.

@@ -4,11 +4,20 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
+
+func packInOrder(keys []string, set labels.Set) (Labels, bool) {
+	var p LabelPacker
+	for _, key := range keys {
+		p.Add([]byte(key), []byte(set[key]))
+	}
+	return p.Labels()
+}
 
 func TestLabelsAreLikeASet(t *testing.T) {
 	seed := rand.Uint64()
@@ -24,6 +33,18 @@ func TestLabelsAreLikeASet(t *testing.T) {
 		packed := MakeLabels(set)
 		if packed.Len() != len(set) || !maps.Equal(maps.Collect(packed.All()), set) || !maps.Equal(packed.Map(), set) {
 			t.Fatalf("%q became %q", set, packed.packed)
+		}
+		if got, ordered := packInOrder(slices.Sorted(maps.Keys(set)), set); got != packed || !ordered {
+			t.Fatalf("%q is packed as %q from what is in order: %v", set, got.packed, ordered)
+		}
+		if keys := slices.Sorted(maps.Keys(set)); len(keys) > 1 {
+			slices.Reverse(keys)
+			if _, ordered := packInOrder(keys, set); ordered {
+				t.Fatalf("%q is said to be in order", keys)
+			}
+			if _, ordered := packInOrder(append(keys[:1], keys[0]), set); ordered {
+				t.Fatalf("%q twice is said to be in order", keys[0])
+			}
 		}
 		if packed != MakeLabels(maps.Clone(set)) {
 			t.Fatalf("%q is packed in two ways", set)

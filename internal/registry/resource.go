@@ -53,6 +53,8 @@ type Resource[T any] struct {
 	// Default fills the zero fields of the hub. It runs on every decoded object, request and stored, and
 	// must be idempotent.
 	Default func(*T)
+	// DefaultLabels says that Default may set labels, so that those of a stored value are not all.
+	DefaultLabels bool
 	// PrepareCreate clears what a creator may not set, beyond status, and fills what the server sets.
 	PrepareCreate func(*T)
 	// PrepareUpdate does the same on update. Status has been carried over from old already.

@@ -57,8 +57,8 @@ type Type struct {
 	MarkDeleted    func(Object)
 	TTL            func(Object) time.Duration
 
-	UnknownField, OrphansWarning                                                                                 string
-	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected, Computed bool
+	UnknownField, OrphansWarning                                                                                                string
+	StatusOnCreate, CreateOnUpdate, RevisionRequired, AnswersDeleted, OrphansByDefault, NeverCollected, Computed, DefaultLabels bool
 }
 
 // TypeVersion is one version of a Type.
@@ -190,7 +190,7 @@ func (r Resource[T]) Erase() *Type {
 
 		StatusOnCreate: r.StatusOnCreate, CreateOnUpdate: r.CreateOnUpdate, RevisionRequired: r.RevisionRequired,
 		AnswersDeleted: r.AnswersDeleted, OrphansByDefault: r.OrphansByDefault, OrphansWarning: r.OrphansWarning, NeverCollected: r.NeverCollected, Computed: r.Computed,
-		UnknownField: r.UnknownField,
+		UnknownField: r.UnknownField, DefaultLabels: r.DefaultLabels,
 	}
 	if t.Singular == "" {
 		t.Singular = strings.ToLower(r.Kind)

@@ -78,6 +78,9 @@ type Range struct {
 	Start, End string
 	// Limit bounds the answer; 0 is no bound.
 	Limit int
+	// Lent values are the caller's only until yield returns, which spares the engine a copy of each. An engine may
+	// give them for keeps.
+	Lent bool
 }
 
 // Prefix is the Range of all keys that begin with prefix.
@@ -142,7 +145,7 @@ type Snapshot interface {
 	Revision() Revision
 	Get(key string) (KV, error)
 	// Range calls yield for each key of the range, in order, until yield returns false. The KV's value
-	// may be kept.
+	// may be kept, unless it was to be lent.
 	Range(r Range, yield func(KV) bool) error
 	Close() error
 }

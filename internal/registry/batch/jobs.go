@@ -23,6 +23,7 @@ var Jobs = registry.Resource[batchv1.Job]{
 	Namespaced:     true,
 	Versions:       []registry.Version[batchv1.Job]{registry.Hub[batchv1.Job]("v1")},
 	Default:        defaultJob,
+	DefaultLabels:  true,
 	PrepareCreate:  prepareJob,
 	Validate:       validateJob,
 	ValidateUpdate: validateJobUpdate,

@@ -19,6 +19,7 @@ var Namespaces = registry.Resource[corev1.Namespace]{
 	Versions:       []registry.Version[corev1.Namespace]{registry.Hub[corev1.Namespace]("v1")},
 	Verbs:          []string{"create", "delete", "get", "list", "patch", "update", "watch"},
 	Default:        defaultNamespace,
+	DefaultLabels:  true,
 	PrepareCreate:  prepareNamespace,
 	PrepareUpdate:  func(new, old *corev1.Namespace) { new.Spec.Finalizers = slices.Clone(old.Spec.Finalizers) },
 	Validate:       validateNamespace,

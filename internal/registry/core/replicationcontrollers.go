@@ -21,6 +21,7 @@ var ReplicationControllers = registry.Resource[corev1.ReplicationController]{
 	StoredAs:       "controllers",
 	Versions:       []registry.Version[corev1.ReplicationController]{registry.Hub[corev1.ReplicationController]("v1")},
 	Default:        defaultReplicationController,
+	DefaultLabels:  true,
 	Validate:       validateReplicationController,
 	ValidateUpdate: validateReplicationControllerUpdate,
 	Warn:           replicationControllerWarnings,

@@ -11,12 +11,13 @@ import (
 
 // Skimmer reads of a type's stored objects what indexes and selectors ask for, and skips the rest: a message
 // of the few fields that matter is cut out of the stored one, and decoded, defaulted and asked as a whole one
-// would be. What matters is the name, the UID, the labels, and what selectable fields are called after or say
-// that they read: for "spec.nodeName" that is the field nodeName of spec. A name that the Go type does not
-// have keeps the deepest field it leads to.
+// would be. What matters is the name, and what selectable fields are called after or say that they read: for
+// "spec.nodeName" that is the field nodeName of spec. A name that the Go type does not have keeps the deepest
+// field it leads to. What is asked of every object, UID and labels, needs no decoding at all (Header).
 type Skimmer struct {
-	typ  *registry.Type
-	keep *keep
+	typ     *registry.Type
+	version string // the hub's apiVersion
+	keep    *keep
 }
 
 // keep is which fields of a message stay.
@@ -35,7 +36,7 @@ func (k *keep) add(n protowire.Number) *keep {
 	return k.fields[n]
 }
 
-// The fields of ObjectMeta that stay.
+// Fields of ObjectMeta.
 const (
 	metaName      = 1
 	metaNamespace = 3
@@ -45,9 +46,9 @@ const (
 
 // NewSkimmer makes the skimmer of a type.
 func NewSkimmer(t *registry.Type) *Skimmer {
-	s := &Skimmer{typ: t, keep: &keep{}}
+	s := &Skimmer{typ: t, version: t.Hub.GroupVersion.String(), keep: &keep{}}
 	meta := s.keep.add(objectMetaField)
-	for _, n := range []protowire.Number{metaName, metaNamespace, metaUID, metaLabels} {
+	for _, n := range []protowire.Number{metaName, metaNamespace} {
 		meta.add(n).whole = true
 	}
 	if HasProtobuf(t.Hub.New()) {
@@ -115,6 +116,69 @@ func (s *Skimmer) Read(data []byte) (registry.Object, error) {
 		return nil, decodeError(s.typ, err)
 	}
 	return ToHub(s.typ, s.typ.Hub, o.(registry.Object))
+}
+
+// Header reads the UID out of a stored value, and passes on the labels in the order in which they stand. The bytes
+// are parts of data. It is false for what has to be decoded for that: a value that is not in the hub's version, not
+// protobuf, or not as it should be, and types whose defaults are labels.
+func (s *Skimmer) Header(data []byte, label func(key, value []byte)) (uid []byte, ok bool) {
+	env, err := openEnvelope(data)
+	if err != nil || s.typ.DefaultLabels || string(env.apiVersion) != s.version {
+		return nil, false
+	}
+	seen := false
+	for rest := env.raw; len(rest) > 0; {
+		number, value, n := consumeBytes(rest)
+		if n < 0 || number == objectMetaField && seen {
+			return nil, false
+		}
+		if number == objectMetaField {
+			seen = true
+			if uid, ok = readHeader(value, label); !ok {
+				return nil, false
+			}
+		}
+		rest = rest[n:]
+	}
+	return uid, seen
+}
+
+func readHeader(meta []byte, label func(key, value []byte)) (uid []byte, ok bool) {
+	for len(meta) > 0 {
+		number, value, n := consumeBytes(meta)
+		if n < 0 {
+			return nil, false
+		}
+		switch number {
+		case metaUID:
+			uid = value
+		case metaLabels:
+			key, text, ok := readEntry(value)
+			if !ok {
+				return nil, false
+			}
+			label(key, text)
+		}
+		meta = meta[n:]
+	}
+	return uid, true
+}
+
+// readEntry reads an entry of a map of strings.
+func readEntry(entry []byte) (key, value []byte, ok bool) {
+	for len(entry) > 0 {
+		number, text, n := consumeBytes(entry)
+		switch {
+		case n < 0:
+			return nil, nil, false
+		case number == 1:
+			key = text
+		case number == 2:
+			value = text
+		}
+		entry = entry[n:]
+	}
+	return key, value, true
 }
 
 // lengthRoom is how many bytes the length of a cut message takes: it is written after the message, always in

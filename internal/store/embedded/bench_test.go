@@ -65,6 +65,20 @@ func fill(b *testing.B, e *Engine, keys int) {
 	wg.Wait()
 }
 
+// settle waits until what the fill has left to flush and to compact is done.
+func settle(b *testing.B, e *Engine) {
+	b.Helper()
+	if err := e.db.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	for calm := 0; calm < 10; calm++ {
+		if m := e.db.Metrics(); m.Compact.NumInProgress > 0 || m.Flush.NumInProgress > 0 {
+			calm = 0
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // run has writers commit b.N times in all, and reports rate and percentiles.
 func runWriters(b *testing.B, e *Engine, writers int, op func(r *rand.Rand, n int64) store.Op) {
 	b.Helper()
@@ -132,6 +146,7 @@ func BenchmarkCreateInto(b *testing.B) {
 			}
 			e := openBench(b)
 			fill(b, e, keys)
+			settle(b, e)
 			for _, writers := range []int{1, 64} {
 				var base atomic.Int64
 				base.Store(int64(keys))
@@ -155,6 +170,7 @@ func BenchmarkRead(b *testing.B) {
 			}
 			e := openBench(b)
 			fill(b, e, keys)
+			settle(b, e)
 			b.Run("snapshot", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

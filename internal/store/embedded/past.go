@@ -182,6 +182,7 @@ func (p *past) merge(u *undo, start string, yield func(store.KV) bool) (more boo
 			if err == nil && kv.Revision > p.at {
 				err = damaged(logKey(kv.Revision), "a change is missing")
 			}
+			kv.Value = append([]byte{}, kv.Value...)
 		} else {
 			kv, err = p.before(u.first[changed[0]], changed[0])
 			changed = changed[1:]

@@ -286,6 +286,9 @@ func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
 		if err != nil {
 			return err
 		}
+		if !r.Lent {
+			kv.Value = append([]byte{}, kv.Value...)
+		}
 		given++
 		if !yield(kv) || given == r.Limit {
 			return nil
@@ -310,7 +313,7 @@ func (v *view) live(start, end string) (*pebble.Iterator, error) {
 	return it, nil
 }
 
-// liveAt decodes the live record that the iterator stands on.
+// liveAt decodes the live record that the iterator stands on. Its value is a part of the record.
 func liveAt(it *pebble.Iterator) (store.KV, error) {
 	record, err := it.ValueAndErr()
 	if err != nil {
@@ -320,8 +323,7 @@ func liveAt(it *pebble.Iterator) (store.KV, error) {
 	if err != nil {
 		return store.KV{}, err
 	}
-	value := append([]byte{}, live.value...)
-	return store.KV{Key: string(it.Key()[1:]), Value: value, Revision: live.revision}, nil
+	return store.KV{Key: string(it.Key()[1:]), Value: live.value, Revision: live.revision}, nil
 }
 
 // Close may be called more than once, and after the engine's.

@@ -37,6 +37,8 @@ func testRange(t *testing.T, s store.Store) {
 	} {
 		t.Logf("range %+v", c.r)
 		expectList(t, list(t, snap, c.r), c.want...)
+		c.r.Lent = true
+		expectList(t, list(t, snap, c.r), c.want...)
 	}
 	n := 0
 	if err := snap.Range(store.Range{}, func(store.KV) bool { n++; return n < 3 }); err != nil || n != 3 {
