@@ -149,10 +149,12 @@ func readHeader(meta []byte, label func(key, value []byte)) (uid []byte, ok bool
 		if n < 0 {
 			return nil, false
 		}
-		switch number {
-		case metaUID:
+		switch {
+		case value == nil && (number == metaUID || number == metaLabels):
+			return nil, false // not text
+		case number == metaUID:
 			uid = value
-		case metaLabels:
+		case number == metaLabels:
 			key, text, ok := readEntry(value)
 			if !ok {
 				return nil, false
@@ -169,7 +171,7 @@ func readEntry(entry []byte) (key, value []byte, ok bool) {
 	for len(entry) > 0 {
 		number, text, n := consumeBytes(entry)
 		switch {
-		case n < 0:
+		case n < 0 || text == nil:
 			return nil, nil, false
 		case number == 1:
 			key = text
