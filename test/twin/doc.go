@@ -28,7 +28,7 @@
 //	@wait 300ms             waits
 //	@differs why            the next answer of Proa is another one, and that is accepted. The test fails
 //	                        when it is not, so that no excuse outlives its reason.
-//	@without field,... why  these fields of the next answer are not compared
+//	@without field,... why  these fields of the next answer are not compared; of a text that is body, all of it
 //	@subset                 Proa may have less: items of lists that it lacks are not compared
 //
 // Lines that are the same for many kinds are written once, between @each and @end. Before them stand rows of

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -242,11 +243,14 @@ func (p *player) describe(s *step, r *http.Response, text []byte) (string, error
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s\n", r.StatusCode, kind)
 	writeHeaders(&b, r.Header, p.names)
-	if value != nil {
+	switch {
+	case value != nil:
 		if body, err = p.names.render(value, s.without); err != nil {
 			return "", err
 		}
-	} else {
+	case slices.Contains(s.without, "body"):
+		body = "<text>"
+	default:
 		body = p.names.text(body)
 	}
 	b.WriteString(strings.TrimRight(body, "\n"))
