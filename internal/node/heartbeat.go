@@ -19,6 +19,9 @@ const (
 	leaseDuration  = 40 * time.Second
 	leaseInterval  = leaseDuration / 4
 	statusInterval = 5 * time.Minute
+
+	// together is how many nodes of an agent share a moment, and so a wake-up and the store's sync.
+	together = 16
 )
 
 // beginHeartbeats gives each node its moment in every interval.
@@ -29,9 +32,10 @@ func (a *Agent) beginHeartbeats() {
 	}
 }
 
-// momentOf is when in an interval a node's heartbeat is due.
+// momentOf is when in an interval a node's heartbeat is due: moments are spread over it.
 func (a *Agent) momentOf(m *member) time.Duration {
-	return leaseInterval * time.Duration(m.index) / time.Duration(len(a.members))
+	moments := (len(a.members) + together - 1) / together
+	return leaseInterval * time.Duration(m.index/together) / time.Duration(moments)
 }
 
 // untilNext is how long it is to a node's next moment.
