@@ -50,7 +50,7 @@ var (
 	addressPattern = regexp.MustCompile(`\b10\.0\.0\.\d+\b`)
 	agePattern     = regexp.MustCompile(`^(\d+(ms|s|m))+$`)
 	accountVolume  = regexp.MustCompile(`kube-api-access-[a-z0-9]{5}\b`)
-	numberPattern  = regexp.MustCompile(`\b\d{2,}\b`)
+	numberPattern  = regexp.MustCompile(`(^|[^\w:.])(\d{2,})\b`) // those after a colon are values of quoted objects
 )
 
 // Messages of kube-apiserver tell of the inside of its program: the names of its Go types, and the line where
@@ -233,8 +233,9 @@ func (n *names) scalar(s, key string) any {
 	case "message":
 		s = n.current(s)
 		s = numberPattern.ReplaceAllStringFunc(s, func(d string) string {
-			if as, ok := n.revisions[d]; ok {
-				return as
+			digits := strings.TrimLeftFunc(d, func(r rune) bool { return r < '0' || r > '9' })
+			if as, ok := n.revisions[digits]; ok {
+				return strings.TrimSuffix(d, digits) + as
 			}
 			return d
 		})
