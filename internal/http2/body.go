@@ -107,6 +107,14 @@ func (c *conn) take(st *stream, n int) {
 	}
 }
 
+// discard gives up what has come of the body. Nobody takes what was read before for all of it. Caller holds mu.
+func (st *stream) discard(err error) {
+	if len(st.unread) > 0 {
+		st.bodyErr = err
+	}
+	st.unread = nil
+}
+
 // rooms are where bodies lie that are whole before they are handled.
 var rooms = sync.Pool{New: func() any { return new(buffer) }}
 
@@ -116,7 +124,7 @@ func (st *stream) vacate() {
 		return
 	}
 	st.c.mu.Lock()
-	st.unread = nil // there is some yet if the connection failed
+	st.discard(errClosed) // there is some yet if the connection failed
 	st.c.mu.Unlock()
 	if cap(st.room.b) <= wholeBody {
 		rooms.Put(st.room)

@@ -146,7 +146,7 @@ func (c *conn) end(st *stream, err error) {
 		st.err = err
 	}
 	c.take(st, len(st.unread))
-	st.unread = nil
+	st.discard(err)
 	delete(c.streams, st.id)
 	if len(c.streams) == 0 {
 		c.idle = time.Now()
