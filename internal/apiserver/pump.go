@@ -23,9 +23,13 @@ import (
 //   - A pump never waits. A watch whose turn somebody else has is left to its handler. One whose client does not
 //     take what there is goes on in a goroutine of its own, which keeps the turn until it is through.
 //   - The handler's end is the watch's: once it has the turn for the last time, nobody writes any more.
+//   - What panics over a watch ends that watch, as it would in its handler.
 
 // pump delivers events for the watches of many connections.
 type pump struct {
+	// panicked reports what panicked over a watch, and returns what that ends with.
+	panicked func(p any, watch ...any) error
+
 	mu      sync.Mutex
 	waiting []ready // guarded by mu
 	running bool    // guarded by mu
@@ -117,13 +121,8 @@ func (p *pump) next(empty []ready) []ready {
 // flush has outputs written. Of the watches of a connection the first does it for all.
 func (p *pump) flush() {
 	for _, st := range p.wrote {
-		// Who has the turn writes, too, and so does the end of an answer.
-		if st.turn.TryLock() {
-			if !st.over {
-				_ = st.aside.FlushAside() // the next write fails as well
-			}
-			st.turn.Unlock()
-		}
+		// Without the turn: who has it may have nothing to write, and an answer that is over wants nothing.
+		_ = st.aside.FlushAside() // the next write fails as well
 	}
 	clear(p.wrote)
 	p.wrote = p.wrote[:0]
@@ -135,8 +134,16 @@ func (st *watchStream) advance(p *pump, w *cache.Watcher) (wrote bool) {
 		w.Wake()
 		return false
 	}
+	kept := false
+	defer func() {
+		if r := recover(); r != nil {
+			st.breakOff(p.panicked(r, "path", st.path))
+		}
+		if !kept {
+			st.turn.Unlock()
+		}
+	}()
 	if st.over {
-		st.turn.Unlock()
 		return false
 	}
 	batch, again, err := w.Take()
@@ -150,12 +157,12 @@ func (st *watchStream) advance(p *pump, w *cache.Watcher) (wrote bool) {
 			break
 		}
 		if !taken {
-			go st.rest(batch.Events[n:])
+			kept = true
+			go st.rest(p, batch.Events[n:])
 			return wrote
 		}
 		wrote = true
 	}
-	st.turn.Unlock()
 	return wrote
 }
 
@@ -173,8 +180,13 @@ func (p *pump) deliver(st *watchStream, e cache.Event) (taken bool, err error) {
 }
 
 // rest delivers events to a client that has no room for them, at its pace. It has the turn.
-func (st *watchStream) rest(events []cache.Event) {
-	defer st.turn.Unlock()
+func (st *watchStream) rest(p *pump, events []cache.Event) {
+	defer func() {
+		if r := recover(); r != nil {
+			st.breakOff(p.panicked(r, "path", st.path))
+		}
+		st.turn.Unlock()
+	}()
 	if err := st.events(events); err != nil {
 		st.breakOff(err)
 	}
@@ -202,8 +214,12 @@ type pumps struct {
 	all  []pump
 }
 
-func newPumps() pumps {
-	return pumps{seed: maphash.MakeSeed(), all: make([]pump, runtime.GOMAXPROCS(0))}
+func newPumps(panicked func(p any, watch ...any) error) pumps {
+	ps := pumps{seed: maphash.MakeSeed(), all: make([]pump, runtime.GOMAXPROCS(0))}
+	for i := range ps.all {
+		ps.all[i].panicked = panicked
+	}
+	return ps
 }
 
 func (ps *pumps) of(connection string) *pump {

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/proa-dev/proa/internal/cache"
 	"github.com/proa-dev/proa/internal/http2"
 )
 
@@ -128,3 +131,82 @@ func TestPumpedWatchesSeeEverythingInOrder(t *testing.T) {
 }
 
 var revisionIn = regexp.MustCompile(`"resourceVersion":"\d+"`)
+
+// fakeAside takes what is written, unless it is full.
+type fakeAside struct {
+	full             bool
+	written, flushed int
+}
+
+func (a *fakeAside) TryWrite(b []byte) (taken bool, err error) {
+	if !a.full {
+		a.written += len(b)
+	}
+	return !a.full, nil
+}
+
+func (a *fakeAside) FlushAside() error {
+	a.flushed++
+	return nil
+}
+
+// What a pump has written is flushed even if the handler looks, just then, whether there is something for it: it finds
+// nothing, and flushes nothing.
+func TestAPumpFlushesWhileTheHandlerLooks(t *testing.T) {
+	out := &fakeAside{}
+	st := &watchStream{aside: out}
+	p := &pump{wrote: []*watchStream{st}}
+	st.turn.Lock()
+	p.flush()
+	if out.flushed != 1 || len(p.wrote) != 0 {
+		t.Errorf("flushed %d times, %d are left", out.flushed, len(p.wrote))
+	}
+}
+
+// A watch that panics in a pump, or in what goes on for a slow client, ends with an error; others get their events.
+func TestAPanicInAPumpEndsOneWatch(t *testing.T) {
+	w := newWorld(t)
+	rt := w.server.routes.Load().find(corev1.SchemeGroupVersion, "configmaps")
+	after, err := w.server.store.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &w.server.pumps.all[0]
+	streams := []struct {
+		name   string
+		full   bool
+		res    *resource // without one, encoding panics
+		broken bool
+	}{
+		{"sound", false, rt.res, false},
+		// It has room for nothing, and the frame is the one of before.
+		{"slow", true, nil, true},
+		{"unsound", false, nil, true},
+		{"sound again", false, rt.res, false},
+	}
+	var watchers []*cache.Watcher
+	for range streams {
+		cw, err := rt.res.table.Watch(t.Context(), cache.WatchOptions{After: after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		watchers = append(watchers, cw)
+	}
+	w.must("POST", configMaps, `{"metadata":{"name":"a"}}`)
+	w.must("GET", configMaps+"/a", "") // the cache has it now
+	for i, c := range streams {
+		out, ended := &fakeAside{full: c.full}, false
+		st := &watchStream{
+			call: &call{res: c.res, version: rt.version}, format: format{media: mediaJSON}, aside: out,
+			end: func() { ended = true },
+		}
+		if c.name == "unsound" {
+			p.key = frameKey{}
+		}
+		st.advance(p, watchers[i])
+		st.turn.Lock()
+		if ended != c.broken || (st.broken != nil) != c.broken || (out.written > 0) == c.broken {
+			t.Errorf("%s: ended %v with %v after %d bytes", c.name, ended, st.broken, out.written)
+		}
+	}
+}

@@ -120,8 +120,9 @@ func New(c Config) *Server {
 		verifier: c.Verifier, audiences: c.Audiences, rules: c.Rules, kubelets: c.Kubelets,
 		kubeletsUnverified: unverified(c.Kubelets), pods: c.Pods, goaway: c.GoawayChance,
 		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody,
-		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{}, active: newGate(), pumps: newPumps(),
+		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{}, active: newGate(),
 	}
+	s.pumps = newPumps(s.panicked)
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
 	}

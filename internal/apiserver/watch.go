@@ -169,7 +169,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) err
 	if err != nil {
 		return err
 	}
-	out := &watchStream{call: c, format: f, policy: policy}
+	out := &watchStream{call: c, path: r.URL.Path, format: f, policy: policy}
 	if isWebSocket(r) {
 		s.watchSocket(w, r, out, func(ctx context.Context) (*watcher, error) { return s.openWatch(ctx, c, sel, nil) })
 		return nil
@@ -183,6 +183,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) err
 // watchStream frames events for one client.
 type watchStream struct {
 	call   *call
+	path   string
 	format format
 	policy metav1.IncludeObjectPolicy
 	// buf is events that are not written yet.
