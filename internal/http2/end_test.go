@@ -100,6 +100,53 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+// A client that gives leave to send nothing holds a request no longer than that may take, however short the answer is,
+// and does not take for whole what it has got of it.
+func TestAnAnswerThatNobodyTakes(t *testing.T) {
+	for _, length := range []string{"", "5"} {
+		synctest.Test(t, func(t *testing.T) {
+			const limit = 30 * time.Second
+			nc, _ := onPipe(t, &Server{}, func(w http.ResponseWriter, r *http.Request) {
+				r.Context().(*stream).Keep(nil, nil, limit)
+				w.Header().Set("Content-Type", "text/plain")
+				if length != "" {
+					w.Header().Set("Content-Length", length)
+				}
+				io.WriteString(w, "short")
+			})
+			begin := time.Now()
+			over := make(chan error, 1)
+			go func() {
+				for fr := xhttp2.NewFramer(nil, nc); ; {
+					f, err := fr.ReadFrame()
+					if h, ok := f.(*xhttp2.RSTStreamFrame); err != nil || ok && h.StreamID == 1 {
+						over <- err
+						io.Copy(io.Discard, nc)
+						return
+					}
+					if f.Header().Flags.Has(xhttp2.FlagDataEndStream) && f.Header().StreamID == 1 {
+						t.Errorf("the answer ended with %v", f)
+					}
+				}
+			}()
+			hello(t, nc)
+			say(t, nc, func(fr *xhttp2.Framer) {
+				fr.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 0})
+				fr.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true, EndStream: true})
+			})
+			select {
+			case err := <-over:
+				if took := time.Since(begin); err != nil || took != limit {
+					t.Errorf("over after %v, %v", took, err)
+				}
+			case <-time.After(2 * limit):
+				t.Error("it goes on waiting")
+			}
+			nc.Close()
+		})
+	}
+}
+
 // onPipe serves one end of a connection in memory, where time is virtual, and returns the other. ended tells
 // when the server had enough of it.
 func onPipe(t *testing.T, s *Server, h http.HandlerFunc) (client net.Conn, ended <-chan time.Time) {

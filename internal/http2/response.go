@@ -239,13 +239,14 @@ func (w *response) finish() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	late := st.writeFailed.passed
 	st.readFailed.set(st, time.Time{})
 	st.writeFailed.set(st, time.Time{})
 	if st.err != nil || c.err != nil {
 		return false
 	}
-	if !st.localClosed && w.declared > w.written && !w.noBody {
-		c.reset(st, codeInternal, errClosed) // the client was told to expect more
+	if !st.localClosed && (late || w.declared > w.written && !w.noBody) {
+		c.reset(st, codeInternal, errClosed) // the client is to know that this is not all
 		return true
 	}
 	if !st.localClosed {

@@ -216,11 +216,23 @@ func (st *stream) trySend(data []byte) (taken bool, err error) {
 	return true, nil
 }
 
-// waitFor waits until ready says so, or the stream has come to its end. Caller holds mu.
+// waitFor waits until ready says so, the time that the request was given (Keep) is over, or the stream has come to its
+// end. Caller holds mu.
 func (st *stream) waitFor(ready func() bool) {
+	if _, limited := st.Deadline(); limited {
+		defer st.AfterFunc(st.tooLate)()
+	}
 	st.c.blocked[st] = struct{}{}
 	for !ready() && st.mayWrite() == nil {
 		st.cond.Wait()
 	}
 	delete(st.c.blocked, st)
+}
+
+// tooLate makes writing fail.
+func (st *stream) tooLate() {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	st.writeFailed.passed = true
+	st.cond.Broadcast()
 }
