@@ -384,6 +384,12 @@ func shutdown(ctx context.Context, s *http.Server, api *apiserver.Server) error 
 // begin writes what a cluster needs, and starts the parts that work on it.
 func (p *plane) begin(ctx context.Context, parts *sync.WaitGroup) error {
 	err := p.furnish(ctx)
+	for nobodyKnows(err) {
+		p.log.Warn("nobody knows whether what every cluster has was written; trying again", "err", err)
+		if err = pause(ctx, uncertainPause); err == nil {
+			err = p.furnish(ctx)
+		}
+	}
 	switch {
 	case noRoom(err):
 		p.log.Warn("what every cluster has could not be brought up to date, and will be when there is room", "err", err)
@@ -406,16 +412,15 @@ func (p *plane) furnish(ctx context.Context) error {
 	return p.writeKubeconfigs()
 }
 
-// roomPause is the time between two attempts to write what there was no room for.
-const roomPause = 5 * time.Second
+const (
+	// roomPause is the time between two attempts to write what there was no room for,
+	roomPause = 5 * time.Second
+	// uncertainPause that to write what may have been written, or not.
+	uncertainPause = time.Second
+)
 
 func (p *plane) furnishLater(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(roomPause):
-		}
+	for pause(ctx, roomPause) == nil {
 		err := p.furnish(ctx)
 		if err != nil && ctx.Err() == nil && !noRoom(err) {
 			p.log.Error("what every cluster has could not be brought up to date", "err", err)
@@ -425,6 +430,19 @@ func (p *plane) furnishLater(ctx context.Context) {
 		}
 	}
 }
+
+// pause waits, and tells whether the context ended first.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// nobodyKnows tells whether the answer to a write was lost on the way, or late.
+func nobodyKnows(err error) bool { return apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) }
 
 // noRoom tells whether something was not written because the device is full.
 func noRoom(err error) bool {

@@ -55,7 +55,7 @@ func (p *plane) followServices(ctx context.Context, objects access.Objects) erro
 			return access.List[corev1.Service](ctx, objects, schema.GroupResource{Resource: "services"}, "", nil)
 		},
 	}
-	if err := p.services.Repair(ctx, claims, p.log); noRoom(err) {
+	if err := p.services.Repair(ctx, claims, p.log); noRoom(err) || nobodyKnows(err) {
 		p.log.Warn("Services' addresses and node ports could not be looked through", "err", err)
 	} else if err != nil {
 		return err

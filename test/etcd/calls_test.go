@@ -68,6 +68,13 @@ func (c *calls) lose(f fate, key string) {
 	c.key, c.fate, c.met = []byte(key), f, 0
 }
 
+// lost is how many transactions have met their fate.
+func (c *calls) lost() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.met
+}
+
 // spare lets everything through again, and tells how many transactions met their fate.
 func (c *calls) spare() int {
 	c.mu.Lock()

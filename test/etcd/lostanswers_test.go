@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -88,6 +89,35 @@ func TestClaimsOfLostAnswers(t *testing.T) {
 	takes(t, other, loadBalancer("t", "10.0.0.77", 30077))
 	takes(t, client, loadBalancer("u", "10.0.0.78", 30078))
 	claimsAfter(t, c)
+}
+
+// A server that does not get to know whether what every cluster has was written starts all the same, once it knows.
+func TestStartWithLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, fate := range []fate{requestLost, answerLost} {
+		t.Run(string(fate), func(t *testing.T) {
+			c := startCluster(t, 1)
+			between := startCalls(t, c.endpoints()[0])
+			between.lose(fate, "clusterroles/cluster-admin")
+			spared := make(chan struct{})
+			go func() {
+				defer close(spared)
+				for between.lost() == 0 && t.Context().Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+				between.spare()
+			}()
+			_, client := startServer(t, t.TempDir(), []string{between.url}, proa.Parts...)
+			select {
+			case <-spared:
+			default:
+				t.Error("it started, and nothing was lost")
+			}
+			if _, err := client.RbacV1().ClusterRoles().Get(t.Context(), "cluster-admin", metav1.GetOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func loadBalancer(name, ip string, port int32) *corev1.Service {
