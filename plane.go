@@ -326,7 +326,7 @@ func (p *plane) run(ctx context.Context, end func()) error {
 	(&http2.Server{MaxHeaderBytes: server.MaxHeaderBytes, IdleTimeout: server.IdleTimeout, Logger: p.log}).Install(server)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
-	go func() { failed <- server.ServeTLS(p.listener, "", "") }()
+	go func() { failed <- server.ServeTLS(http2.Direct(p.listener), "", "") }()
 	if p.insecure != nil {
 		open := &http.Server{
 			Handler: p.api.Unprotected(), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,

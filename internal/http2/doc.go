@@ -8,6 +8,7 @@
 //
 //   - A request is handed to a goroutine of its own once its body is there, if the body is small; a larger one
 //     is read by the handler as it comes (read.go, body.go).
+//   - Sockets are used by plain system calls, of which the scheduler does not know (direct.go).
 //   - A handler appends the frames of its answer to the connection's output itself, under the connection's
 //     mutex. Whoever finds nobody writing becomes the writer, and writes until the output is empty: what other
 //     handlers append meanwhile goes out with the next write. Answers that go on cause a write once in a

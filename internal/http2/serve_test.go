@@ -25,6 +25,7 @@ func serveOurs(t testing.TB, h http.Handler, s *Server) *httptest.Server {
 	hs.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
 	hs.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.Install(hs.Config)
+	hs.Listener = Direct(hs.Listener)
 	hs.StartTLS()
 	t.Cleanup(hs.Close)
 	t.Cleanup(hs.CloseClientConnections)

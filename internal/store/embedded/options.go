@@ -91,7 +91,7 @@ func (o Options) withDefaults() Options {
 	}
 	setDefault(&o.Dir, "/store")
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = machine()
 	}
 	if inMemory {
 		setDefault(&o.WatchHistoryBytes, 16<<20)
