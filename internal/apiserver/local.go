@@ -137,7 +137,7 @@ func (l *local) list(ctx context.Context, c *call, r *client.Request) (*client.R
 func reader(c *call, r *client.Request) func(*cache.Item) (client.Object, error) {
 	convert := converter(c, r)
 	whole := func(item *cache.Item) (client.Object, error) {
-		o, err := c.res.object(item)
+		o, err := c.res.keep(item)
 		if err != nil {
 			return nil, err
 		}
@@ -236,6 +236,9 @@ func (l *local) Watch(ctx context.Context, r *client.Request) (client.Stream, er
 	sel, err := c.parseSelection()
 	if err != nil {
 		return nil, localError(err)
+	}
+	if !wantsMetadata(r) {
+		c.res.kept.Store(true)
 	}
 	w, err := l.server.openWatch(ctx, c, sel, nil)
 	if err != nil {

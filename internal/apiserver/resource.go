@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -25,6 +26,9 @@ type resource struct {
 	table *cache.Table
 	// skimmer reads what an item says of its value.
 	skimmer *encoding.Skimmer
+	// sharer makes equal parts of objects one, once kept says that a component of this process keeps them decoded.
+	sharer *encoding.Sharer
+	kept   atomic.Bool
 	// owner keeps track of whose its fields are.
 	owner *ownership.Manager
 	// protobuf tells whether its objects have that form.
@@ -40,9 +44,9 @@ type form struct {
 	json, protobuf string
 }
 
-func newResource(t *registry.Type) *resource {
+func newResource(t *registry.Type, sharer *encoding.Sharer) *resource {
 	r := &resource{
-		Type: t, skimmer: encoding.NewSkimmer(t), owner: ownership.New(t), protobuf: encoding.HasProtobuf(t.Hub.New()), forms: map[*registry.TypeVersion]form{},
+		Type: t, skimmer: encoding.NewSkimmer(t), sharer: sharer, owner: ownership.New(t), protobuf: encoding.HasProtobuf(t.Hub.New()), forms: map[*registry.TypeVersion]form{},
 	}
 	for _, v := range t.Versions {
 		r.forms[v] = form{
@@ -87,6 +91,9 @@ func (r *resource) describe(kv store.KV, h any) (*cache.Item, error) {
 		return item, r.skim(item)
 	}
 	object.SetResourceVersion(strconv.FormatInt(kv.Revision, 10))
+	if r.kept.Load() {
+		r.sharer.Share(r.Type, object, value)
+	}
 	item.Share(object)
 	item.UID, item.Labels = string(object.GetUID()), cache.MakeLabels(object.GetLabels())
 	item.Fields = r.fieldsOf(object)
@@ -162,6 +169,31 @@ func (r *resource) object(item *cache.Item) (registry.Object, error) {
 		return nil, err
 	}
 	return o.(registry.Object), nil
+}
+
+// keep is object for those who keep it: what it has in common with others is there once.
+func (r *resource) keep(item *cache.Item) (registry.Object, error) {
+	o, err := item.Object(func() (any, error) {
+		o, err := encoding.DecodeStored(r.Type, item.Value)
+		if err == nil && r.storedAs(o, item.Value) {
+			r.sharer.Share(r.Type, o, item.Value)
+		}
+		return o, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o.(registry.Object), nil
+}
+
+// storedAs tells whether an object that was decoded from a value would be stored as that value: defaults that came later
+// have changed nothing.
+func (r *resource) storedAs(o registry.Object, value []byte) bool {
+	if !r.protobuf {
+		return false
+	}
+	again, err := encoding.Stored(r.Type, o)
+	return err == nil && bytes.Equal(again, value)
 }
 
 // shallow returns a copy of an object that shares all but the top.

@@ -14,6 +14,7 @@ import (
 	"github.com/proa-dev/proa/internal/access"
 	"github.com/proa-dev/proa/internal/cache"
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/encoding"
 	"github.com/proa-dev/proa/internal/store"
 )
 
@@ -32,8 +33,9 @@ var _ access.Objects = (*Storage)(nil)
 func NewStorage(ctx context.Context, st store.Store, ca *cache.Cache, types []*registry.Type, log *slog.Logger) (*Storage, error) {
 	s := &Storage{store: st, cache: ca, log: log}
 	resources := make([]*resource, len(types))
+	sharer := &encoding.Sharer{}
 	for i, t := range types {
-		r := newResource(t)
+		r := newResource(t, sharer)
 		if t.Has("get") && !t.Computed {
 			table, err := ca.Add(ctx, r.schema())
 			if err != nil {

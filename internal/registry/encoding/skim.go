@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -80,20 +81,22 @@ func wireField(t reflect.Type, name string) (protowire.Number, reflect.Type, boo
 	for i := range t.NumField() {
 		f := t.Field(i)
 		called, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		_, rest, tagged := strings.Cut(f.Tag.Get("protobuf"), ",")
-		if called != name || !tagged {
-			continue
+		if number := wireNumber(f); called == name && number != 0 {
+			return number, f.Type, true
 		}
-		number := protowire.Number(0)
-		for _, digit := range rest {
-			if digit < '0' || digit > '9' {
-				break
-			}
-			number = 10*number + protowire.Number(digit-'0')
-		}
-		return number, f.Type, true
 	}
 	return 0, nil, false
+}
+
+// wireNumber is a field's number in its message, 0 if it has none.
+func wireNumber(f reflect.StructField) protowire.Number {
+	_, rest, _ := strings.Cut(f.Tag.Get("protobuf"), ",")
+	digits, _, _ := strings.Cut(rest, ",")
+	number, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return protowire.Number(number)
 }
 
 // Read is the hub of a stored value, with nothing in it but what matters. Values in other versions than
