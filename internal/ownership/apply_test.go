@@ -284,7 +284,7 @@ func TestKeepTimes(t *testing.T) {
 	entry := func(at time.Time) []metav1.ManagedFieldsEntry {
 		return []metav1.ManagedFieldsEntry{{Manager: "m", Time: &metav1.Time{Time: at}, FieldsV1: metav1.NewFieldsV1(`{"f:data":{}}`)}}
 	}
-	old := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{ManagedFields: entry(noon)}}
+	old := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "7", ManagedFields: entry(noon)}}
 	same := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{ManagedFields: entry(noon.Add(time.Hour))}}
 	other := same.DeepCopy()
 	other.Data = map[string]string{"a": "b"}

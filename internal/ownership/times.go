@@ -8,13 +8,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// KeepTimes takes back the times of new's entries where nothing else differs from the stored object, so
-// that a write without effect is one.
+// KeepTimes takes back the times of new's entries where nothing else differs from the stored object, of whose
+// resourceVersion new need not know, so that a write without effect is one.
 func KeepTimes(live, new registry.Object) {
 	old, entries := live.GetManagedFields(), new.GetManagedFields()
 	if len(entries) == 0 || !differOnlyInTime(old, entries) {
 		return
 	}
+	revision := new.GetResourceVersion()
+	defer func() { new.SetResourceVersion(revision) }()
+	new.SetResourceVersion(live.GetResourceVersion())
 	new.SetManagedFields(old)
 	if !sameObject(live, new) {
 		new.SetManagedFields(entries)
