@@ -106,8 +106,8 @@ func takeAddress(ctx context.Context, r *allocate.Request, s *corev1.Service, i 
 }
 
 // takeNodePorts takes the node ports that are asked for and not held already, and gives the rest of the
-// ports one if the Service wants that. On create, ports of the same number, with different protocols,
-// share one node port.
+// ports one if the Service wants that. On create only ports of the same number, with different protocols,
+// share one node port, unasked too.
 func takeNodePorts(ctx context.Context, r *allocate.Request, s, old *corev1.Service) error {
 	var held []int32
 	if old != nil {
@@ -115,7 +115,8 @@ func takeNodePorts(ctx context.Context, r *allocate.Request, s, old *corev1.Serv
 	}
 	for i := range s.Spec.Ports {
 		port := s.Spec.Ports[i].NodePort
-		if port == 0 || slices.Contains(held, port) {
+		same := func(p corev1.ServicePort) bool { return p.NodePort == port && p.Port == s.Spec.Ports[i].Port }
+		if port == 0 || slices.Contains(held, port) || old == nil && slices.ContainsFunc(s.Spec.Ports[:i], same) {
 			continue
 		}
 		err := r.TakePort(ctx, port, func(reason error) error {
@@ -124,7 +125,9 @@ func takeNodePorts(ctx context.Context, r *allocate.Request, s, old *corev1.Serv
 		if err != nil {
 			return err
 		}
-		held = append(held, port)
+		if old != nil {
+			held = append(held, port)
+		}
 	}
 	if !wantsNodePorts(s) {
 		return nil
