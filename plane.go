@@ -238,14 +238,7 @@ func (p *plane) openAPI(storage *apiserver.Storage) error {
 		Version:      KubernetesVersion + "+proa" + Version,
 		Logger:       p.log,
 	})
-	p.api.AddCheck("poststarthook/bootstrap-controller", true, func(context.Context) error {
-		select {
-		case <-p.ready:
-			return nil
-		default:
-			return errors.New("what every cluster has is still being written")
-		}
-	})
+	p.api.AddHooks(p.ready)
 	return p.serveIssuer(issuer)
 }
 

@@ -89,8 +89,10 @@ func streamOptions(subresource string, q url.Values) (url.Values, error) {
 		}
 	case "portforward":
 		for _, text := range q["ports"] {
-			if _, err := strconv.ParseInt(text, 10, 32); err != nil {
-				return nil, apierrors.NewBadRequest(err.Error())
+			for port := range strings.SplitSeq(text, ",") {
+				if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+					return nil, apierrors.NewBadRequest("cannot convert to []int32: " + err.Error())
+				}
 			}
 		}
 		if ports := q["ports"]; len(ports) > 0 {

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/proa-dev/proa/internal/access/admission"
 	"github.com/proa-dev/proa/internal/registry"
@@ -64,6 +65,17 @@ func (c *call) deleteQuery(q url.Values) error {
 	}
 	if p := metav1.DeletionPropagation(q.Get("propagationPolicy")); p != "" {
 		o.PropagationPolicy = &p
+	}
+	uid, revision := types.UID(q.Get("uid")), q.Get("resourceVersion")
+	if uid == "" && revision == "" {
+		return nil
+	}
+	o.Preconditions = &metav1.Preconditions{}
+	if uid != "" {
+		o.Preconditions.UID = &uid
+	}
+	if revision != "" {
+		o.Preconditions.ResourceVersion = &revision
 	}
 	return nil
 }

@@ -45,8 +45,9 @@ type catalog struct {
 	aggregated func(path string) document
 }
 
-// document is an encoded answer with its hash.
+// document is an answer, encoded as JSON, with its hash.
 type document struct {
+	list *apidiscoveryv2.APIGroupDiscoveryList
 	data []byte
 	etag string
 }
@@ -103,19 +104,21 @@ func (s *Server) addDiscovery() {
 // aggregatedKind is the form that clients ask for by Accept.
 const aggregatedKind = "APIGroupDiscoveryList"
 
-func wantsAggregated(r *http.Request) bool {
+// aggregatedMedia is the media type of the aggregated document that a client wants, "" if it wants none. Whoever can
+// read one gets it, whatever else is liked better.
+func aggregatedMedia(r *http.Request) string {
 	for _, c := range parseAccept(r.Header.Get("Accept")) {
-		if c.params["as"] == "" {
-			return false
+		if c.params["as"] != aggregatedKind || c.params["g"] != "apidiscovery.k8s.io" || c.params["v"] != "v2" {
+			continue
 		}
-		if c.params["as"] == aggregatedKind && c.params["g"] == "apidiscovery.k8s.io" && c.params["v"] == "v2" {
-			return true
+		if i := slices.IndexFunc(allMedia, c.matches); i >= 0 {
+			return allMedia[i]
 		}
 	}
-	return false
+	return ""
 }
 
-func (s *Server) serveAggregated(w http.ResponseWriter, r *http.Request, path string) {
+func (s *Server) serveAggregated(w http.ResponseWriter, r *http.Request, path, media string) {
 	d := s.catalog().aggregated(path)
 	h := w.Header()
 	h.Set("Vary", "Accept")
@@ -125,18 +128,26 @@ func (s *Server) serveAggregated(w http.ResponseWriter, r *http.Request, path st
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	f := format{media: "application/json;g=apidiscovery.k8s.io;v=v2;as=" + aggregatedKind}
-	if err := writeBody(w, r, f, http.StatusOK, d.data); err != nil {
+	data, err := d.data, error(nil)
+	if media != mediaJSON {
+		f := format{media: media}
+		if data, err = f.object(d.list); err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+	}
+	f := format{media: media + ";g=apidiscovery.k8s.io;v=v2;as=" + aggregatedKind}
+	if err := writeBody(w, r, f, http.StatusOK, data); err != nil {
 		s.log.Debug("write discovery", "err", err)
 	}
 }
 
 func (s *Server) serveCoreVersions(w http.ResponseWriter, r *http.Request) {
-	if wantsAggregated(r) {
-		s.serveAggregated(w, r, "/api")
+	if media := aggregatedMedia(r); media != "" {
+		s.serveAggregated(w, r, "/api", media)
 		return
 	}
-	s.answerDiscovery(w, r, &metav1.APIVersions{
+	s.answerDiscovery(w, r, false, &metav1.APIVersions{
 		TypeMeta: metav1.TypeMeta{Kind: "APIVersions"},
 		Versions: s.catalog().versions[""],
 		ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{
@@ -146,8 +157,8 @@ func (s *Server) serveCoreVersions(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
-	if wantsAggregated(r) {
-		s.serveAggregated(w, r, "/apis")
+	if media := aggregatedMedia(r); media != "" {
+		s.serveAggregated(w, r, "/apis", media)
 		return
 	}
 	c := s.catalog()
@@ -157,7 +168,7 @@ func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
 			l.Groups = append(l.Groups, c.group(g))
 		}
 	}
-	s.answerDiscovery(w, r, l)
+	s.answerDiscovery(w, r, true, l)
 }
 
 func (s *Server) serveCoreResources(w http.ResponseWriter, r *http.Request) {
@@ -182,7 +193,7 @@ func (s *Server) serveGroup(w http.ResponseWriter, r *http.Request) {
 		}
 		g := c.group(parts[1])
 		g.TypeMeta = metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}
-		s.answerDiscovery(w, r, &g)
+		s.answerDiscovery(w, r, true, &g)
 	default:
 		if parts[1] == "" {
 			http.NotFound(w, r)
@@ -203,11 +214,13 @@ func (s *Server) serveResources(w http.ResponseWriter, r *http.Request, gv schem
 		return
 	}
 	l := c.resourceList(gv)
-	s.readOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answerDiscovery(w, r, &l) })).ServeHTTP(w, r)
+	s.readOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answerDiscovery(w, r, false, &l) })).ServeHTTP(w, r)
 }
 
-func (s *Server) answerDiscovery(w http.ResponseWriter, r *http.Request, o runtime.Object) {
-	f, err := negotiate(r, offer{media: allMedia})
+// answerDiscovery answers with a document. Paths of groups refuse what they cannot serve in other words, as lenient
+// offers do.
+func (s *Server) answerDiscovery(w http.ResponseWriter, r *http.Request, ofGroups bool, o runtime.Object) {
+	f, err := negotiate(r, offer{media: allMedia, lenient: ofGroups})
 	if err == nil {
 		err = s.writeObject(w, r, f, http.StatusOK, o)
 	}
@@ -309,7 +322,7 @@ func storageHash(t *registry.Type) string {
 
 // aggregate makes the aggregated document of /api or /apis.
 func (c *catalog) aggregate(path string) document {
-	l := apidiscoveryv2.APIGroupDiscoveryList{
+	l := &apidiscoveryv2.APIGroupDiscoveryList{
 		TypeMeta: metav1.TypeMeta{Kind: aggregatedKind, APIVersion: "apidiscovery.k8s.io/v2"},
 		Items:    []apidiscoveryv2.APIGroupDiscovery{},
 	}
@@ -323,7 +336,7 @@ func (c *catalog) aggregate(path string) document {
 	if err != nil {
 		panic(fmt.Sprintf("apiserver: discovery does not encode: %v", err))
 	}
-	return document{data: append(data, '\n'), etag: fmt.Sprintf("\"%X\"", sha512.Sum512(data))}
+	return document{list: l, data: append(data, '\n'), etag: fmt.Sprintf("\"%X\"", sha512.Sum512(data))}
 }
 
 func (c *catalog) aggregateGroup(g string) apidiscoveryv2.APIGroupDiscovery {

@@ -26,7 +26,7 @@ var patchTypes = []string{
 
 // serveResource carries out a request for a resource.
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, info *requestInfo) {
-	if !s.routes.Load().hasGroup(info.group) {
+	if info.astray() || !s.routes.Load().hasGroup(info.group) {
 		http.NotFound(w, r)
 		return
 	}
@@ -54,17 +54,8 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 	if !rt.res.Namespaced {
 		c.namespace = ""
 	}
-	if !c.routed() {
-		return nil, noSuchPath()
-	}
-	switch listed := c.verb == "watch" && c.allows("list") && !c.allows("watch"); {
-	case listed && info.prefixWatch:
-		return nil, noSuchPath()
-	case listed:
-		c.warn(rt.version.Deprecated)
-		return nil, apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
-	case !c.allowsMethod(r.Method):
-		return nil, noSuchMethod()
+	if err := c.checkRoute(info, r.Method); err != nil {
+		return nil, err
 	}
 	if c.name != "" {
 		if texts := path.IsValidPathSegmentName(c.name); len(texts) > 0 {
@@ -78,6 +69,24 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request, info *requestIn
 		return c, err
 	}
 	return c, c.parseOptions(info.query, r.UserAgent())
+}
+
+// checkRoute refuses paths that lead nowhere, and methods that a path has not.
+func (c *call) checkRoute(info *requestInfo, method string) error {
+	switch {
+	case !c.routed() && !info.unnamed, info.prefixWatch && (c.subresource != "" || !c.typ.Has("watch")):
+		return noSuchPath()
+	case info.prefixWatch && method != http.MethodGet:
+		return noSuchMethod()
+	case c.verb == "watch" && c.allows("list") && !c.allows("watch"):
+		c.warn(c.version.Deprecated)
+		return apierrors.NewMethodNotSupported(c.groupResource(), c.verb)
+	case info.unnamed && method != http.MethodHead && (c.name != "" || c.verb != "list" && c.verb != "watch"):
+		return badRequest("Namespace parameter required.")
+	case !c.allowsMethod(method):
+		return noSuchMethod()
+	}
+	return nil
 }
 
 func (r *resource) hasSubresource(name string) bool {
@@ -144,9 +153,10 @@ func (c *call) allows(verb string) bool {
 	return slices.Contains(subresourceVerbs, verb)
 }
 
-// routed tells whether the path leads anywhere: an object of a namespaced type is found in its namespace only.
+// routed tells whether the path leads anywhere: an object of a namespaced type is found in its namespace only, and one
+// that is not kept nowhere.
 func (c *call) routed() bool {
-	return !c.typ.Namespaced || c.namespace != "" || c.name == ""
+	return c.name == "" || c.typ.Has("get") && (!c.typ.Namespaced || c.namespace != "")
 }
 
 // fitsPath tells whether the verb is one for what the path names: a collection or an object.

@@ -15,8 +15,8 @@ import (
 type healthCheck struct {
 	name  string
 	check func(context.Context) error
-	// readyOnly checks say whether to send requests here, not whether the process is well.
-	readyOnly bool
+	// readyOnly checks say whether to send requests here, liveOnly ones whether the process is well.
+	readyOnly, liveOnly bool
 }
 
 // healthTimeout bounds one check.
@@ -32,10 +32,12 @@ func (s *Server) AddCheck(name string, readyOnly bool, check func(context.Contex
 func (s *Server) addHealth() {
 	s.AddCheck("ping", false, func(context.Context) error { return nil })
 	s.AddCheck("log", false, func(context.Context) error { return nil })
-	s.AddCheck("etcd", false, func(ctx context.Context) error {
+	stored := func(ctx context.Context) error {
 		_, err := s.store.Revision(ctx)
 		return err
-	})
+	}
+	s.AddCheck("etcd", false, stored)
+	s.AddCheck("etcd-readiness", true, stored)
 	s.AddCheck("informer-sync", true, s.cache.Ready)
 	s.AddCheck("shutdown", true, func(context.Context) error {
 		if s.unready.Load() {
@@ -45,12 +47,41 @@ func (s *Server) addHealth() {
 	})
 }
 
+// hooks are what kube-apiserver starts after it has begun to serve, and monitors ask for by name, as far as there is
+// something like it here.
+var hooks = []string{
+	"start-apiserver-admission-initializer", "generic-apiserver-start-informers", "start-system-namespaces-controller",
+	"start-cluster-authentication-info-controller", "storage-readiness", "start-service-ip-repair-controllers",
+	"rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes", "bootstrap-controller",
+	"start-kubernetes-service-cidr-controller",
+}
+
+// AddHooks adds the checks of the hooks. /readyz passes them once started is closed, when all that they stand for is
+// there; the others at once, for a process that has still to begin is not ill. They are added before the server serves.
+func (s *Server) AddHooks(started <-chan struct{}) {
+	begun := func(context.Context) error {
+		select {
+		case <-started:
+			return nil
+		default:
+			return errors.New("what every cluster has is still being written")
+		}
+	}
+	for _, hook := range hooks {
+		name := "poststarthook/" + hook
+		s.checks = append(s.checks, healthCheck{name: name, check: begun, readyOnly: true},
+			healthCheck{name: name, check: func(context.Context) error { return nil }, liveOnly: true})
+	}
+	s.addHealthPaths()
+}
+
 func (s *Server) addHealthPaths() {
 	for _, endpoint := range []string{"healthz", "livez", "readyz"} {
-		checks := s.checks
-		if endpoint != "readyz" {
-			checks = slices.DeleteFunc(slices.Clone(checks), func(c healthCheck) bool { return c.readyOnly })
+		others := func(c healthCheck) bool { return c.readyOnly }
+		if endpoint == "readyz" {
+			others = func(c healthCheck) bool { return c.liveOnly }
 		}
+		checks := slices.DeleteFunc(slices.Clone(s.checks), others)
 		s.Handle("/"+endpoint, s.healthHandler(endpoint, checks))
 		for _, c := range checks {
 			s.Handle("/"+endpoint+"/"+c.name, singleCheck(c))

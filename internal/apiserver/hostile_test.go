@@ -231,7 +231,7 @@ func FuzzAccept(f *testing.F) {
 			t.Errorf("%q: %q was not offered", header, got.media)
 		}
 		acceptsGzip(&http.Request{Header: http.Header{"Accept-Encoding": {header}}})
-		wantsAggregated(r)
+		aggregatedMedia(r)
 	})
 }
 

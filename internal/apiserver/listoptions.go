@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -57,8 +58,9 @@ func isTrue(q url.Values, name string) bool { return q.Has(name) && parseBool(q.
 
 // checkListOptions refuses combinations that have no meaning, with kube-apiserver's words.
 func (c *call) checkListOptions() error {
+	// What a watch by path says is checked as if it were a list.
 	check := checkOfList
-	if c.verb == "watch" {
+	if c.list.Watch {
 		check = checkOfWatch
 	}
 	if errs := check(&c.list, field.NewPath("resourceVersionMatch")); len(errs) > 0 {
@@ -89,12 +91,17 @@ func checkOfWatch(o *metav1.ListOptions, path *field.Path) field.ErrorList {
 
 func checkOfList(o *metav1.ListOptions, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	if o.ResourceVersionMatch != "" {
+		errs = checkMatchOfList(o, path)
+	}
 	if o.SendInitialEvents != nil {
 		errs = append(errs, field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
 	}
-	if o.ResourceVersionMatch == "" {
-		return errs
-	}
+	return errs
+}
+
+func checkMatchOfList(o *metav1.ListOptions, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
 	if o.ResourceVersion == "" {
 		errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
 	}
@@ -110,17 +117,17 @@ func checkOfList(o *metav1.ListOptions, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// parseRevision reads a resourceVersion; "" and "0" are 0. kube-apiserver calls what is none a bad request
+// parseRevision reads a resourceVersion; "" and "0" are 0, and what no revision will ever reach is the last one. kube-apiserver calls what is none a bad request
 // in a list, and an error of its own elsewhere.
 func parseRevision(s string) (int64, error) {
 	if s == "" || s == "0" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(s, 10, 63)
+	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
 		return 0, field.Invalid(field.NewPath("resourceVersion"), s, err.Error())
 	}
-	return int64(n), nil
+	return int64(min(n, math.MaxInt64)), nil
 }
 
 // readAt says how fresh a get must be.
@@ -189,7 +196,7 @@ func (c *call) nameInSelection(s *selection) error {
 		return nil
 	}
 	if s.Name != "" && s.Name != c.name {
-		return badRequest("field metadata.name=%s does not match the name in the path: %s", s.Name, c.name)
+		return badRequest("fieldSelector metadata.name doesn't match requested name")
 	}
 	if errs := validation.NameIsDNSSubdomain(c.name, false); len(errs) > 0 && c.typ.ValidateName == nil {
 		return badRequest("%s", errs[0])
@@ -201,10 +208,10 @@ func (c *call) nameInSelection(s *selection) error {
 func (c *call) addFieldDemand(s *selection, r fields.Requirement) error {
 	not := r.Operator == "!="
 	switch {
-	case r.Field == "metadata.name" && !not && s.Name == "":
+	case r.Field == "metadata.name" && !not && s.Name == "" && r.Value != "":
 		s.Name = r.Value
 		return nil
-	case r.Field == "metadata.namespace" && !not && c.typ.Namespaced && (s.Namespace == "" || s.Namespace == r.Value):
+	case r.Field == "metadata.namespace" && !not && c.typ.Namespaced && r.Value != "" && (s.Namespace == "" || s.Namespace == r.Value):
 		s.Namespace = r.Value
 		return nil
 	case r.Field == "metadata.name":

@@ -22,9 +22,15 @@ import (
 // maxAgentError bounds how much is read of an agent's error.
 const maxAgentError = 50_000
 
+// logMedia are what the path of a log says that it has.
+var logMedia = append([]string{"text/plain"}, allMedia...)
+
 // serveLog hands on a container's log, which the node's agent keeps.
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, c *call, q url.Values) error {
 	// A log is text, whatever is asked for; but what is asked for must be there for other resources.
+	if _, err := (offer{media: logMedia}).clauses(r); err != nil {
+		return err
+	}
 	if _, err := negotiate(r, offer{media: allMedia, lenient: true}); err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -15,7 +17,7 @@ import (
 
 // validateMeta checks the metadata of a new object.
 func (c *call) validateMeta(o registry.Object) field.ErrorList {
-	if c.plainName(o.GetName()) && plainMeta(o, c.typ.Namespaced) {
+	if c.plainName(o.GetName()) && c.plainPrefix(o.GetGenerateName()) && plainMeta(o, c.typ.Namespaced) {
 		return nil
 	}
 	return validation.ValidateObjectMetaAccessor(o, c.typ.Namespaced, c.nameRule(), field.NewPath("metadata"))
@@ -40,6 +42,14 @@ func (c *call) plainName(name string) bool {
 		return name != "" && len(c.typ.ValidateName(name, false)) == 0
 	}
 	return plain.Subdomain(name)
+}
+
+// plainPrefix is of generateName. A dash at its end is none of the name's.
+func (c *call) plainPrefix(prefix string) bool {
+	if c.typ.ValidateName != nil {
+		return prefix == "" || len(c.typ.ValidateName(prefix, true)) == 0
+	}
+	return prefix == "" || plain.Subdomain(strings.TrimSuffix(prefix, "-"))
 }
 
 // plainMeta tells whether metadata is valid but for the name.

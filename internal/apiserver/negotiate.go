@@ -174,7 +174,7 @@ func parseAccept(header string) []clause {
 			if c.params == nil {
 				c.params = map[string]string{}
 			}
-			c.params[k] = strings.Trim(v, `"`)
+			c.params[k] = v
 		}
 		clauses = append(clauses, c)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/proa-dev/proa/internal/ownership"
 	"github.com/proa-dev/proa/internal/patch"
@@ -35,29 +37,31 @@ func (c *call) patched(live registry.Object) (registry.Object, error) {
 	}
 	original.GetObjectKind().SetGroupVersionKind(c.version.GroupVersionKind())
 	into := c.version.New()
-	if err := c.patchInto(original, into); err != nil {
+	if err := c.patchInto(original, into, c.version.GroupVersionKind()); err != nil {
 		return nil, err
-	}
-	if got := into.GetObjectKind().GroupVersionKind(); got != c.version.GroupVersionKind() {
-		return nil, badRequest("the patch must not change apiVersion and kind: it makes a %s of a %s", got, c.version.GroupVersionKind())
 	}
 	return encoding.ToHub(c.typ, c.version, into)
 }
 
-func (c *call) patchInto(original, into registry.Object) error {
+// patchInto makes an object of the same kind. What a strategic merge patch says of that counts for nothing.
+func (c *call) patchInto(original, into registry.Object, kind schema.GroupVersionKind) error {
 	warnings, err := patch.Object(c.patchType, original, into, c.body.data, c.validation)
 	for _, w := range warnings {
 		c.warn(w)
 	}
+	if got := into.GetObjectKind().GroupVersionKind(); err == nil && got != kind && c.patchType != types.StrategicMergePatchType {
+		return badRequest("the patch must not change apiVersion and kind: it makes a %s of a %s", got, kind)
+	}
+	into.GetObjectKind().SetGroupVersionKind(kind)
 	return err
 }
 
 // checkPatched sees that the patch left the object's identity alone.
 func (c *call) checkPatched(o registry.Object) error {
-	if err := c.checkName(o); err != nil {
+	if err := c.checkNamespace(o); err != nil {
 		return err
 	}
-	if err := c.checkNamespace(o); err != nil {
+	if err := c.checkName(o); err != nil {
 		return err
 	}
 	c.dropDuplicateOwners(o)
@@ -90,7 +94,7 @@ func (s *Server) patchScale(ctx context.Context, c *call) (*answer, error) {
 			return s.applyScale(c, live)
 		}
 		into := &autoscalingv1.Scale{}
-		if err := c.patchInto(live, into); err != nil {
+		if err := c.patchInto(live, into, scaleKind); err != nil {
 			return nil, err
 		}
 		if err := c.checkName(into); err != nil {

@@ -23,8 +23,16 @@ type requestInfo struct {
 	rest string
 	// prefixWatch tells of the deprecated /watch/ paths.
 	prefixWatch bool
-	// hole tells of an empty part within the path, which leads nowhere.
+	// unnamed tells of a namespace with no name, as in /namespaces//pods: all of them are read.
+	unnamed bool
+	// hole tells of any other empty part within the path, which leads nowhere.
 	hole bool
+}
+
+// astray tells of a path that is read as one of a resource, by authorization too, and leads to none: there are slashes
+// before it, or its group has no name.
+func (i *requestInfo) astray() bool {
+	return !strings.HasPrefix(i.path, "/api/") && (i.group == "" || !strings.HasPrefix(i.path, "/apis/"))
 }
 
 func (i *requestInfo) groupVersion() schema.GroupVersion {
@@ -62,12 +70,12 @@ func parseRequest(r *http.Request) *requestInfo {
 func (i *requestInfo) parseObjectPath(parts []string) {
 	if parts[0] == "namespaces" && len(parts) > 1 {
 		i.namespace = parts[1]
-		i.hole = i.namespace == ""
 		if len(parts) > 2 && !namespaceViews[parts[2]] {
 			parts = parts[2:]
+			i.unnamed = i.namespace == ""
 		}
 	}
-	i.hole = i.hole || slices.Contains(parts[:min(len(parts), 3)], "")
+	i.hole = slices.Contains(parts[:min(len(parts), 3)], "")
 	i.resource = parts[0]
 	if len(parts) > 1 {
 		i.name = parts[1]

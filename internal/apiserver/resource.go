@@ -227,7 +227,10 @@ func (rs *routes) of(i *requestInfo) *route {
 		return nil
 	}
 	rt := rs.find(i.groupVersion(), i.resource)
-	if rt == nil || i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
+	if rt == nil || i.unnamed && !rt.res.Namespaced {
+		return nil
+	}
+	if i.namespace != "" && !rt.res.Namespaced && i.resource != "namespaces" {
 		return nil
 	}
 	if i.resource == "namespaces" && i.namespace != "" && i.namespace != i.name {

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -76,10 +77,10 @@ func (s *Server) updateScale(ctx context.Context, c *call) (*answer, error) {
 	if err := c.decodeBody(&in, scaleKind); err != nil {
 		return nil, err
 	}
-	if err := c.checkName(&in); err != nil {
+	if err := c.checkNamespace(&in); err != nil {
 		return nil, err
 	}
-	if err := c.checkNamespace(&in); err != nil {
+	if err := c.checkName(&in); err != nil {
 		return nil, err
 	}
 	return s.changeScale(ctx, c, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return &in, nil })
@@ -99,6 +100,10 @@ func (s *Server) changeScale(ctx context.Context, c *call, decide func(live *aut
 		in, err := decide(shown)
 		if err != nil {
 			return nil, err
+		}
+		if c.verb == "patch" && in.UID != live.GetUID() {
+			resource := schema.GroupResource{Group: c.version.Group, Resource: c.typ.Name + "/scale"}
+			return nil, apierrors.NewConflict(resource, c.name, errors.New(uidPrecondition(string(in.UID), string(live.GetUID()))))
 		}
 		if in.Spec.Replicas < 0 {
 			return nil, apierrors.NewInvalid(scaleKind.GroupKind(), c.name, field.ErrorList{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,10 +39,10 @@ func (s *Server) update(ctx context.Context, c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkName(body); err != nil {
+	if err := c.checkNamespace(body); err != nil {
 		return nil, err
 	}
-	if err := c.checkNamespace(body); err != nil {
+	if err := c.checkName(body); err != nil {
 		return nil, err
 	}
 	c.dropDuplicateOwners(body)
@@ -191,6 +192,7 @@ func (s *Server) tryChange(ctx context.Context, c *call, t target, decide decisi
 		return nil, err
 	}
 	if c.dryRun {
+		ownership.KeepTimes(old, o)
 		o.SetResourceVersion(strconv.FormatInt(t.revision, 10))
 		return ok(o), nil
 	}
@@ -257,9 +259,17 @@ func (c *call) checkPreconditions(o registry.Object, t target) error {
 	return nil
 }
 
+// uidConflict is told in the words of kube-apiserver's store, which nobody has told its prefix on a dry run.
 func (c *call) uidConflict(want, have string) error {
-	return c.conflict(fmt.Sprintf("StorageError: invalid object, Code: 4, Key: %s%s, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
-		c.typ.Prefix, c.key(), want, have))
+	key := c.typ.Prefix + c.key()
+	if c.dryRun {
+		key = strings.TrimPrefix(key, "/registry")
+	}
+	return c.conflict(fmt.Sprintf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: %s", key, uidPrecondition(want, have)))
+}
+
+func uidPrecondition(want, have string) string {
+	return fmt.Sprintf("Precondition failed: UID in precondition: %s, UID in object meta: %s", want, have)
 }
 
 // prepareUpdate carries over what a client may not change, resets what the subresource does not cover,

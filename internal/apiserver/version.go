@@ -26,7 +26,14 @@ func (s *Server) versionHandler() http.Handler {
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler,
 		Platform: fmt.Sprintf("%s/%s", runtime.GOOS, runtime.GOARCH),
 	}
-	return s.readOnly(jsonHandler(info))
+	h := jsonHandler(info)
+	return s.readOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := (offer{media: []string{mediaJSON}}).clauses(r); err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
 }
 
 // readOnly refuses all methods but GET, as kube-apiserver does for some of its paths.

@@ -147,9 +147,24 @@ func (c *call) watchTimeout() time.Duration {
 	return minWatchTimeout + rand.N(minWatchTimeout)
 }
 
+// namesWatch refuses an Accept header that names nothing that the path of a watch has: lists, and streams of them.
+func (o offer) namesWatch(r *http.Request) error {
+	o.media = slices.Clone(o.media)
+	for _, m := range o.media {
+		if m != mediaYAML {
+			o.media = append(o.media, m+";stream=watch")
+		}
+	}
+	_, err := o.clauses(r)
+	return err
+}
+
 // serveWatch streams a watch over HTTP.
 func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) error {
 	o := c.offer(watchTransforms)
+	if err := o.namesWatch(r); err != nil {
+		return err
+	}
 	o.media = slices.DeleteFunc(slices.Clone(o.media), func(m string) bool { return m == mediaYAML })
 	f, err := negotiate(r, o)
 	if apierrors.IsNotAcceptable(err) {

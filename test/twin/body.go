@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"sort"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,6 +47,31 @@ func decodeBody(contentType string, text []byte) (kind, body string, value any, 
 		value, err = decodeProtobuf(text)
 	}
 	return kind, string(text), value, err
+}
+
+// decodeFrames is what a server sent over a websocket: each frame as its value if it is JSON, or as its text; and how it
+// ended.
+func decodeFrames(text []byte) (kind, body string, value any, err error) {
+	frames := []any{}
+	for len(text) >= 2 {
+		opcode, size, head := text[0]&0xf, int(text[1]&0x7f), 2
+		switch {
+		case size == 126 && len(text) >= 4:
+			size, head = int(binary.BigEndian.Uint16(text[2:])), 4
+		case size == 127 && len(text) >= 10:
+			size, head = int(binary.BigEndian.Uint64(text[2:])), 10
+		}
+		if size > len(text)-head {
+			return "", "", frames, fmt.Errorf("a frame of %d bytes is cut at %d", size, len(text)-head)
+		}
+		payload := text[head : head+size]
+		frame := map[string]any{"opcode": opcode, "text": strconv.QuoteToASCII(string(payload))}
+		if v, err := decodeNumbers(payload); err == nil {
+			frame = map[string]any{"opcode": opcode, "json": v}
+		}
+		frames, text = append(frames, frame), text[head+size:]
+	}
+	return "websocket", "", frames, nil
 }
 
 // isStream: watches in JSON say nothing in their Content-Type.
@@ -141,7 +167,7 @@ func encodeProtobuf(text []byte) ([]byte, error) {
 // shown are the headers that clients act on.
 var shown = []string{
 	"Allow", "Content-Encoding", "Expires", "Location", "Retry-After", "Vary", "Warning", "Www-Authenticate",
-	"X-Content-Type-Options", "Etag", "Cache-Control",
+	"X-Content-Type-Options", "Etag", "Cache-Control", "Sec-Websocket-Protocol",
 }
 
 func writeHeaders(b *strings.Builder, h http.Header, n *names) {

@@ -173,7 +173,7 @@ func (p *player) body(s *step) ([]byte, error) {
 	return yaml.YAMLToJSON([]byte(text))
 }
 
-var generateName = regexp.MustCompile(`generateName"?: *"?([\w-]+)`)
+var generateName = regexp.MustCompile(`generateName"?: *"?([\w./-]+)`)
 
 var variable = regexp.MustCompile(`\$\{[^}]*\}|\$ns\b`)
 
@@ -228,12 +228,20 @@ func field(v any, path string) (any, error) {
 // describe writes an answer down.
 func (p *player) describe(s *step, r *http.Response, text []byte) (string, error) {
 	p.last = nil
-	kind, body, value, err := decodeBody(r.Header.Get("Content-Type"), text)
+	decode := func() (string, string, any, error) { return decodeBody(r.Header.Get("Content-Type"), text) }
+	if r.StatusCode == http.StatusSwitchingProtocols {
+		decode = func() (string, string, any, error) { return decodeFrames(text) }
+	}
+	kind, body, value, err := decode()
 	if err != nil {
 		body = fmt.Sprintf("%q (%v)", text, err)
 	}
 	p.last = value
 	for name, path := range s.save {
+		if header, ok := strings.CutPrefix(path, "header."); ok {
+			p.vars[name] = r.Header.Get(header)
+			continue
+		}
 		v, err := field(value, path)
 		if err != nil {
 			return "", fmt.Errorf("%w: %d %s", err, r.StatusCode, text)
