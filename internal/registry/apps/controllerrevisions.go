@@ -9,9 +9,9 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // ControllerRevisions are the histories of StatefulSets and DaemonSets: one immutable snapshot each.
@@ -43,7 +43,7 @@ func controllerName(r *appsv1.ControllerRevision) any {
 }
 
 func validateControllerRevision(r *appsv1.ControllerRevision) field.ErrorList {
-	return apivalidation.ValidateNonnegativeField(r.Revision, field.NewPath("revision"))
+	return apivalidation.ValidateNonnegativeField(r.Revision, field.NewPath("revision").Common())
 }
 
 func validateControllerRevisionCreate(r *appsv1.ControllerRevision) field.ErrorList {
@@ -65,5 +65,5 @@ func validateControllerRevisionCreate(r *appsv1.ControllerRevision) field.ErrorL
 }
 
 func validateControllerRevisionUpdate(new, old *appsv1.ControllerRevision) field.ErrorList {
-	return apivalidation.ValidateImmutableField(new.Data, old.Data, field.NewPath("data"))
+	return apivalidation.ValidateImmutableField(new.Data, old.Data, field.NewPath("data").Common())
 }

@@ -11,10 +11,10 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // DaemonSets run one pod on each node that fits.
@@ -118,7 +118,7 @@ func setTemplateGeneration(d *appsv1.DaemonSet, n int64) {
 func validateDaemonSet(d *appsv1.DaemonSet) field.ErrorList {
 	path, s := field.NewPath("spec"), &d.Spec
 	errs := validateTemplateGeneration(d)
-	errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector"))...)
+	errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector").Common())...)
 	// A selector that is no selector is reported above.
 	selector, err := metav1.LabelSelectorAsSelector(s.Selector)
 	if err != nil {
@@ -173,7 +173,7 @@ func validateDaemonSetRolling(r *appsv1.RollingUpdateDaemonSet, path *field.Path
 }
 
 func validateDaemonSetUpdate(new, old *appsv1.DaemonSet) field.ErrorList {
-	return apivalidation.ValidateImmutableField(new.Spec.Selector, old.Spec.Selector, field.NewPath("spec", "selector"))
+	return apivalidation.ValidateImmutableField(new.Spec.Selector, old.Spec.Selector, field.NewPath("spec", "selector").Common())
 }
 
 func validateDaemonSetStatus(new, old *appsv1.DaemonSet) field.ErrorList {

@@ -9,10 +9,10 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Deployments roll ReplicaSets out, one template after the other.
@@ -121,7 +121,7 @@ func validateRollbackTo(annotations map[string]string) field.ErrorList {
 		path := field.NewPath("metadata", "annotations").Key(appsv1.DeprecatedRollbackTo)
 		return field.ErrorList{field.Invalid(path, value, "must be an integer")}
 	}
-	return apivalidation.ValidateNonnegativeField(revision, field.NewPath("spec", "rollback", "version"))
+	return apivalidation.ValidateNonnegativeField(revision, field.NewPath("spec", "rollback", "version").Common())
 }
 
 func validateDeploymentStrategy(s *appsv1.DeploymentStrategy, path *field.Path) field.ErrorList {
@@ -150,7 +150,7 @@ func validateDeploymentRolling(r *appsv1.RollingUpdateDeployment, path *field.Pa
 }
 
 func validateDeploymentUpdate(new, old *appsv1.Deployment) field.ErrorList {
-	return apivalidation.ValidateImmutableField(new.Spec.Selector, old.Spec.Selector, field.NewPath("spec", "selector"))
+	return apivalidation.ValidateImmutableField(new.Spec.Selector, old.Spec.Selector, field.NewPath("spec", "selector").Common())
 }
 
 func validateDeploymentStatus(new, old *appsv1.Deployment) field.ErrorList {

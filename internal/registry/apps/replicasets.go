@@ -5,10 +5,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // ReplicaSets keep a number of like pods running.
@@ -67,7 +67,7 @@ func validateReplicaSet(r *appsv1.ReplicaSet) field.ErrorList {
 }
 
 func validateReplicaSetUpdate(new, old *appsv1.ReplicaSet) field.ErrorList {
-	return apivalidation.ValidateImmutableField(new.Spec.Selector, old.Spec.Selector, field.NewPath("spec", "selector"))
+	return apivalidation.ValidateImmutableField(new.Spec.Selector, old.Spec.Selector, field.NewPath("spec", "selector").Common())
 }
 
 func validateReplicaSetStatus(new, _ *appsv1.ReplicaSet) field.ErrorList {

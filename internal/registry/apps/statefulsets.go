@@ -6,10 +6,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // StatefulSets run pods that have names and storage of their own, in order.

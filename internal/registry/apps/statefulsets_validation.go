@@ -8,9 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func validateStatefulSet(s *appsv1.StatefulSet) field.ErrorList {

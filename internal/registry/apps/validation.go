@@ -9,9 +9,9 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // count is a number of a status, by its field's name.
@@ -24,7 +24,7 @@ type count struct {
 func nonNegative(path *field.Path, counts ...count) field.ErrorList {
 	var errs field.ErrorList
 	for _, c := range counts {
-		errs = append(errs, apivalidation.ValidateNonnegativeField(c.value, path.Child(c.name))...)
+		errs = append(errs, apivalidation.ValidateNonnegativeField(c.value, path.Child(c.name).Common())...)
 	}
 	return errs
 }
@@ -65,7 +65,7 @@ func validateSelector(s *metav1.LabelSelector, kind string, path *field.Path) fi
 	if s == nil {
 		return field.ErrorList{field.Required(path, "")}
 	}
-	errs := metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path)
+	errs := metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path.Common())
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
 		errs = append(errs, field.Invalid(path, s, "empty selector is invalid for "+kind))
 	}
@@ -87,7 +87,7 @@ func validateReplicas(s *metav1.LabelSelector, t *corev1.PodTemplateSpec, path *
 // ValidateIntOrPercent checks that a value is a number of things or a share of them, not negative.
 func ValidateIntOrPercent(v intstr.IntOrString, path *field.Path) field.ErrorList {
 	if v.Type == intstr.Int {
-		return apivalidation.ValidateNonnegativeField(int64(v.IntVal), path)
+		return apivalidation.ValidateNonnegativeField(int64(v.IntVal), path.Common())
 	}
 	var errs field.ErrorList
 	for _, msg := range validation.IsValidPercent(v.StrVal) {

@@ -7,7 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func validateSubjectAccessReview(r *authorizationv1.SubjectAccessReview) field.ErrorList {
@@ -77,7 +78,7 @@ func validateSelectors(a *authorizationv1.ResourceAttributes) field.ErrorList {
 		errs = append(errs, validateOneForm(s.RawSelector, len(s.Requirements), path)...)
 		options := metavalidation.FieldSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 		for i, r := range s.Requirements {
-			errs = append(errs, metavalidation.ValidateFieldSelectorRequirement(r, options, path.Child("requirements").Index(i))...)
+			errs = append(errs, metavalidation.ValidateFieldSelectorRequirement(r, options, path.Child("requirements").Index(i).Common())...)
 		}
 	}
 	if s := a.LabelSelector; s != nil {
@@ -85,7 +86,7 @@ func validateSelectors(a *authorizationv1.ResourceAttributes) field.ErrorList {
 		errs = append(errs, validateOneForm(s.RawSelector, len(s.Requirements), path)...)
 		options := metavalidation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 		for i, r := range s.Requirements {
-			errs = append(errs, metavalidation.ValidateLabelSelectorRequirement(r, options, path.Child("requirements").Index(i))...)
+			errs = append(errs, metavalidation.ValidateLabelSelectorRequirement(r, options, path.Child("requirements").Index(i).Common())...)
 		}
 	}
 	return errs

@@ -9,8 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Bounds of the behavior, in seconds.
@@ -163,6 +164,6 @@ func validatePolicy(p *autoscalingv2.HPAScalingPolicy, path *field.Path) field.E
 
 func validateAutoscalerStatus(new, _ *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
 	path := field.NewPath("status")
-	errs := apivalidation.ValidateNonnegativeField(int64(new.Status.CurrentReplicas), path.Child("currentReplicas"))
-	return append(errs, apivalidation.ValidateNonnegativeField(int64(new.Status.DesiredReplicas), path.Child("desiredReplicas"))...)
+	errs := apivalidation.ValidateNonnegativeField(int64(new.Status.CurrentReplicas), path.Child("currentReplicas").Common())
+	return append(errs, apivalidation.ValidateNonnegativeField(int64(new.Status.DesiredReplicas), path.Child("desiredReplicas").Common())...)
 }

@@ -6,9 +6,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // CronJobs run Jobs on a schedule.

@@ -9,8 +9,9 @@ import (
 	"github.com/robfig/cron/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // maxCronJobName leaves room for the suffix of the jobs' names: a dash and the time in minutes.

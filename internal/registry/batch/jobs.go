@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Jobs run pods until enough of them have succeeded.

@@ -5,21 +5,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func validateJobUpdate(new, old *batchv1.Job) field.ErrorList {
 	path, s, was := field.NewPath("spec"), &new.Spec, &old.Spec
 	errs := validateLabelsKept(new, old)
 	errs = append(errs, validateCompletionsUpdate(s, was, path.Child("completions"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(s.Selector, was.Selector, path.Child("selector"))...)
+	errs = append(errs, apivalidation.ValidateImmutableField(s.Selector, was.Selector, path.Child("selector").Common())...)
 	errs = append(errs, validateTemplateUpdate(new, old, path.Child("template"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(s.CompletionMode, was.CompletionMode, path.Child("completionMode"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(s.PodFailurePolicy, was.PodFailurePolicy, path.Child("podFailurePolicy"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(s.BackoffLimitPerIndex, was.BackoffLimitPerIndex, path.Child("backoffLimitPerIndex"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(s.ManagedBy, was.ManagedBy, path.Child("managedBy"))...)
-	return append(errs, apivalidation.ValidateImmutableField(s.SuccessPolicy, was.SuccessPolicy, path.Child("successPolicy"))...)
+	errs = append(errs, apivalidation.ValidateImmutableField(s.CompletionMode, was.CompletionMode, path.Child("completionMode").Common())...)
+	errs = append(errs, apivalidation.ValidateImmutableField(s.PodFailurePolicy, was.PodFailurePolicy, path.Child("podFailurePolicy").Common())...)
+	errs = append(errs, apivalidation.ValidateImmutableField(s.BackoffLimitPerIndex, was.BackoffLimitPerIndex, path.Child("backoffLimitPerIndex").Common())...)
+	errs = append(errs, apivalidation.ValidateImmutableField(s.ManagedBy, was.ManagedBy, path.Child("managedBy").Common())...)
+	return append(errs, apivalidation.ValidateImmutableField(s.SuccessPolicy, was.SuccessPolicy, path.Child("successPolicy").Common())...)
 }
 
 // validateLabelsKept refuses to drop a generated label with a prefix from a job that has them.
@@ -36,7 +37,7 @@ func validateLabelsKept(new, old *batchv1.Job) field.ErrorList {
 // parallelism.
 func validateCompletionsUpdate(new, old *batchv1.JobSpec, path *field.Path) field.ErrorList {
 	if !isIndexed(new) {
-		return apivalidation.ValidateImmutableField(new.Completions, old.Completions, path)
+		return apivalidation.ValidateImmutableField(new.Completions, old.Completions, path.Common())
 	}
 	if new.Completions == nil || ptr.Equal(new.Completions, old.Completions) || *new.Completions == *new.Parallelism {
 		return nil
@@ -51,13 +52,13 @@ func validateTemplateUpdate(new, old *batchv1.Job, path *field.Path) field.Error
 	waits := ptr.Deref(old.Spec.Suspend, false) && old.Status.Active == 0 &&
 		(old.Status.StartTime == nil || isTrue(old, batchv1.JobSuspended))
 	if !waits {
-		return apivalidation.ValidateImmutableField(t, was, path)
+		return apivalidation.ValidateImmutableField(t, was, path.Common())
 	}
 	was = was.DeepCopy()
 	allowScheduling(t, was)
 	allowResources(t.Spec.Containers, was.Spec.Containers)
 	allowResources(t.Spec.InitContainers, was.Spec.InitContainers)
-	return apivalidation.ValidateImmutableField(t.Spec, was.Spec, path.Child("spec"))
+	return apivalidation.ValidateImmutableField(t.Spec, was.Spec, path.Child("spec").Common())
 }
 
 // allowScheduling makes was equal to t in what says where pods may run.

@@ -10,10 +10,10 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Bounds of Indexed Jobs keep the indexes in the status short enough to store.
@@ -33,7 +33,7 @@ func nonNegative[N int32 | int64](value *N, path *field.Path) field.ErrorList {
 	if value == nil {
 		return nil
 	}
-	return apivalidation.ValidateNonnegativeField(int64(*value), path)
+	return apivalidation.ValidateNonnegativeField(int64(*value), path.Common())
 }
 
 func isIndexed(s *batchv1.JobSpec) bool {
@@ -47,7 +47,7 @@ func validateJob(j *batchv1.Job) field.ErrorList {
 	if s.Selector == nil {
 		errs = append(errs, field.Required(path.Child("selector"), ""))
 	} else {
-		errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector"))...)
+		errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector").Common())...)
 	}
 	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err == nil && !selector.Matches(labels.Set(s.Template.Labels)) {
 		errs = append(errs, field.Invalid(path.Child("template", "metadata", "labels"), s.Template.Labels, "`selector` does not match template `labels`"))
@@ -129,7 +129,7 @@ func validateJobSpec(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(path.Child("backoffLimitPerIndex"), "when maxFailedIndexes is specified"))
 	}
 	if s.ManagedBy != nil {
-		errs = append(errs, validation.IsDomainPrefixedPath(path.Child("managedBy"), *s.ManagedBy)...)
+		errs = append(errs, validation.IsDomainPrefixedPath(path.Child("managedBy").Common(), *s.ManagedBy)...)
 		if len(*s.ManagedBy) > maxManagedBy {
 			errs = append(errs, field.TooLong(path.Child("managedBy"), "", maxManagedBy))
 		}

@@ -6,8 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // invalids makes an error of each text that a syntax check came back with.
@@ -36,12 +37,12 @@ func checkIP(value string, path *field.Path) field.ErrorList { return checkNewIP
 
 // checkNewIP is checkIP for fields that once were checked less: what the old object has may stay.
 func checkNewIP(value string, old []string, path *field.Path) field.ErrorList {
-	return validation.IsValidIPForLegacyField(path, value, true, old)
+	return validation.IsValidIPForLegacyField(path.Common(), value, true, old)
 }
 
 // checkNewCIDR is checkNewIP for ranges.
 func checkNewCIDR(value string, old []string, path *field.Path) field.ErrorList {
-	return validation.IsValidCIDRForLegacyField(path, value, true, old)
+	return validation.IsValidCIDRForLegacyField(path.Common(), value, true, old)
 }
 
 // ValidateEndpointIP refuses addresses that no endpoint can have.
@@ -63,7 +64,7 @@ func ValidateEndpointIP(value string, path *field.Path) field.ErrorList {
 }
 
 func checkNotNegative(value int64, path *field.Path) field.ErrorList {
-	return apivalidation.ValidateNonnegativeField(value, path)
+	return apivalidation.ValidateNonnegativeField(value, path.Common())
 }
 
 func checkQuantityNotNegative(q resource.Quantity, path *field.Path) field.ErrorList {

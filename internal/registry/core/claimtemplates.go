@@ -2,7 +2,8 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // DefaultClaimTemplate fills the zero fields of a claim that a controller makes claims from.

@@ -9,9 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Endpoints are the addresses behind a Service; EndpointSlices have taken their place.
@@ -107,10 +107,10 @@ func endpointsWarnings(e, _ *corev1.Endpoints) []string {
 	for i := range e.Subsets {
 		path := field.NewPath("subsets").Index(i)
 		for j, a := range e.Subsets[i].Addresses {
-			texts = append(texts, validation.GetWarningsForIP(path.Child("addresses").Index(j).Child("ip"), a.IP)...)
+			texts = append(texts, validation.GetWarningsForIP(path.Child("addresses").Index(j).Child("ip").Common(), a.IP)...)
 		}
 		for j, a := range e.Subsets[i].NotReadyAddresses {
-			texts = append(texts, validation.GetWarningsForIP(path.Child("notReadyAddresses").Index(j).Child("ip"), a.IP)...)
+			texts = append(texts, validation.GetWarningsForIP(path.Child("notReadyAddresses").Index(j).Child("ip").Common(), a.IP)...)
 		}
 	}
 	return texts

@@ -9,7 +9,8 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Events of core/v1 are checked as they always were; those with an eventTime, which only newer clients
@@ -64,7 +65,7 @@ func validateEventUpdate(new, old *corev1.Event) field.ErrorList {
 		errs = append(errs, validateEventSeries(new)...)
 	}
 	fixed := func(name string, is, was any) {
-		errs = append(errs, apivalidation.ValidateImmutableField(is, was, field.NewPath(name))...)
+		errs = append(errs, apivalidation.ValidateImmutableField(is, was, field.NewPath(name).Common())...)
 	}
 	fixed("involvedObject", new.InvolvedObject, old.InvolvedObject)
 	fixed("reason", new.Reason, old.Reason)

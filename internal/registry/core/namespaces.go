@@ -7,9 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Namespaces hold namespaced objects. One is deleted in two steps: it terminates, and is gone when the
@@ -82,7 +82,7 @@ func validateNamespaceFinalizers(new, _ *corev1.Namespace) field.ErrorList {
 
 // checkFinalizer lets names without a domain pass only if they are Kubernetes' own.
 func checkFinalizer(name string, path *field.Path) field.ErrorList {
-	errs := apivalidation.ValidateFinalizerName(name, path)
+	errs := apivalidation.ValidateFinalizerName(name, path.Common())
 	own := []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
 	if !strings.Contains(name, "/") && !slices.Contains(own, name) {
 		errs = append(errs, field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"))

@@ -72,7 +72,7 @@ func nodeWarnings(n, _ *corev1.Node) []string {
 		texts = append(texts, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
 	}
 	for i, cidr := range n.Spec.PodCIDRs {
-		texts = append(texts, validation.GetWarningsForCIDR(podCIDRsPath.Index(i), cidr)...)
+		texts = append(texts, validation.GetWarningsForCIDR(podCIDRsPath.Index(i).Common(), cidr)...)
 	}
 	return texts
 }

@@ -12,8 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 var podCIDRsPath = field.NewPath("spec", "podCIDRs")
@@ -80,7 +81,7 @@ func validateTaints(taints []corev1.Taint, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, t := range taints {
 		path := path.Index(i)
-		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
+		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key").Common())...)
 		if msgs := validation.IsValidLabelValue(t.Value); len(msgs) > 0 {
 			errs = append(errs, field.Invalid(path.Child("value"), t.Value, strings.Join(msgs, ";")))
 		}

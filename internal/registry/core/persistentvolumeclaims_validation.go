@@ -9,8 +9,9 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // validateClaimUpdate keeps a claim as it was made, so that quotas hold. What may change: the volume it is
@@ -45,7 +46,7 @@ func validateClaimUpdate(new, old *corev1.PersistentVolumeClaim) field.ErrorList
 			"spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n%v", diff.Diff(old.Spec, *allowed))))
 	}
 	errs = append(errs, validateClaimShrink(new, old, spec.Child("resources", "requests", "storage"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(new.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
+	errs = append(errs, apivalidation.ValidateImmutableField(new.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode").Common())...)
 	return append(errs, validateAttributesClassChange(new, old, spec.Child("volumeAttributesClassName"))...)
 }
 

@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
@@ -98,7 +99,7 @@ func validatePersistentVolumeUpdate(new, old *corev1.PersistentVolume) field.Err
 		errs.forbid(field.NewPath("spec", "persistentvolumesource"),
 			fmt.Sprintf("spec.persistentvolumesource is immutable after creation\n%v", diff.Diff(old.Spec.PersistentVolumeSource, *source)))
 	}
-	errs.add(apivalidation.ValidateImmutableField(new.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
+	errs.add(apivalidation.ValidateImmutableField(new.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode").Common())...)
 	if old.Spec.NodeAffinity != nil && !equality.Semantic.DeepEqual(renameLabels(new.Spec.NodeAffinity, old.Spec.NodeAffinity), new.Spec.NodeAffinity) {
 		errs.invalid(field.NewPath("nodeAffinity"), new.Spec.NodeAffinity, apivalidation.FieldImmutableErrorMsg+", except for updating from beta label to GA")
 	}

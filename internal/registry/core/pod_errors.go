@@ -1,6 +1,6 @@
 package core
 
-import "k8s.io/apimachinery/pkg/util/validation/field"
+import "github.com/proa-dev/proa/internal/registry/field"
 
 // podErrors gathers what is wrong with a pod. A pod's rules are so many that each should cost one line.
 type podErrors struct{ list field.ErrorList }

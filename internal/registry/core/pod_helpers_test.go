@@ -7,8 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // podOf is a sound pod, defaulted, with the given parts of its spec or of the whole object put over it.

@@ -9,8 +9,9 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 var podStatusPath = field.NewPath("status")
@@ -233,7 +234,7 @@ func (e *podErrors) checkStatusIPs(new, old *corev1.Pod) {
 // are written.
 func (e *podErrors) checkIPPair(new, old []string, value any, path *field.Path) {
 	for i, ip := range new {
-		e.add(validation.IsValidIPForLegacyField(path.Index(i), ip, true, old)...)
+		e.add(validation.IsValidIPForLegacyField(path.Index(i).Common(), ip, true, old)...)
 	}
 	if len(new) < 2 {
 		return

@@ -5,8 +5,9 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // putOver puts the lines of a patch over a pod: those of metadata, spec and status over the whole, others

@@ -9,7 +9,8 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // The rules of a pod's spec.
@@ -35,7 +36,15 @@ type podSpecCheck struct {
 	hostUsers bool
 }
 
+// validatePodSpec finds out whether there are errors, and only then where they are.
 func validatePodSpec(s *corev1.PodSpec, meta *metav1.ObjectMeta, path *field.Path) field.ErrorList {
+	if len(podSpecErrors(s, meta, field.Nowhere)) == 0 {
+		return nil
+	}
+	return podSpecErrors(s, meta, path)
+}
+
+func podSpecErrors(s *corev1.PodSpec, meta *metav1.ObjectMeta, path *field.Path) field.ErrorList {
 	c := podSpecCheck{
 		spec: s, path: path, meta: meta,
 		volumes:   map[string]*corev1.VolumeSource{},
@@ -61,7 +70,7 @@ func (c *podSpecCheck) check() {
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)
 	oneOf(&c.podErrors, c.path.Child("dnsPolicy"), c.spec.DNSPolicy,
 		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)
-	c.add(metavalidation.ValidateLabels(c.spec.NodeSelector, c.path.Child("nodeSelector"))...)
+	c.add(metavalidation.ValidateLabels(c.spec.NodeSelector, c.path.Child("nodeSelector").Common())...)
 	c.checkPodSecurity()
 	c.checkAffinity()
 	c.checkDNSConfig()

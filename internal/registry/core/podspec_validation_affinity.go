@@ -10,8 +10,8 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/proa-dev/proa/internal/registry/field"
 	"github.com/proa-dev/proa/internal/registry/plain"
 )
 
@@ -94,7 +94,7 @@ func (e *podErrors) checkNodeRequirement(r *corev1.NodeSelectorRequirement, anyV
 	default:
 		e.invalid(path.Child("operator"), r.Operator, "not a valid selector operator")
 	}
-	e.add(metavalidation.ValidateLabelName(r.Key, path.Child("key"))...)
+	e.add(metavalidation.ValidateLabelName(r.Key, path.Child("key").Common())...)
 	if anyValue {
 		return
 	}
@@ -135,8 +135,8 @@ func (e *podErrors) checkPodTerms(required []corev1.PodAffinityTerm, preferred [
 
 func (e *podErrors) checkPodTerm(t *corev1.PodAffinityTerm, path *field.Path) {
 	strict := metavalidation.LabelSelectorValidationOptions{}
-	e.add(metavalidation.ValidateLabelSelector(t.LabelSelector, strict, path.Child("labelSelector"))...)
-	e.add(metavalidation.ValidateLabelSelector(t.NamespaceSelector, strict, path.Child("namespaceSelector"))...)
+	e.add(metavalidation.ValidateLabelSelector(t.LabelSelector, strict, path.Child("labelSelector").Common())...)
+	e.add(metavalidation.ValidateLabelSelector(t.NamespaceSelector, strict, path.Child("namespaceSelector").Common())...)
 	for _, n := range t.Namespaces {
 		e.invalid(path.Child("namespace"), n, apivalidation.ValidateNamespaceName(n, false)...)
 	}
@@ -144,7 +144,7 @@ func (e *podErrors) checkPodTerm(t *corev1.PodAffinityTerm, path *field.Path) {
 	if t.TopologyKey == "" {
 		e.required(path.Child("topologyKey"), "can not be empty")
 	}
-	e.add(metavalidation.ValidateLabelName(t.TopologyKey, path.Child("topologyKey"))...)
+	e.add(metavalidation.ValidateLabelName(t.TopologyKey, path.Child("topologyKey").Common())...)
 }
 
 // checkLabelKeys covers keys whose values are taken from the pod's own labels and added to the selector. By
@@ -179,7 +179,7 @@ func (e *podErrors) checkLabelKeyList(keys []string, selector *metav1.LabelSelec
 		return
 	}
 	for i, k := range keys {
-		e.add(metavalidation.ValidateLabelName(k, path.Index(i))...)
+		e.add(metavalidation.ValidateLabelName(k, path.Index(i).Common())...)
 	}
 }
 
@@ -208,7 +208,7 @@ func (c *podSpecCheck) checkTopologySpread() {
 		c.checkInclusion(t.NodeAffinityPolicy, path.Child("nodeAffinityPolicy"))
 		c.checkInclusion(t.NodeTaintsPolicy, path.Child("nodeTaintsPolicy"))
 		c.checkLabelKeys(t.MatchLabelKeys, nil, t.LabelSelector, path)
-		c.add(metavalidation.ValidateLabelSelector(t.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, path.Child("labelSelector"))...)
+		c.add(metavalidation.ValidateLabelSelector(t.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, path.Child("labelSelector").Common())...)
 	}
 }
 
@@ -240,7 +240,7 @@ func (e *podErrors) checkToleration(t *corev1.Toleration, path *field.Path) {
 	operator := path.Child("operator")
 	if t.Key != "" {
 		if !plain.LabelKey(t.Key) {
-			e.add(metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
+			e.add(metavalidation.ValidateLabelName(t.Key, path.Child("key").Common())...)
 		}
 	} else if t.Operator != corev1.TolerationOpExists {
 		e.invalid(operator, t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")

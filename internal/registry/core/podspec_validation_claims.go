@@ -7,7 +7,8 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // checkResourceClaims covers the claims for devices that the pod brings for its containers to use.

@@ -6,7 +6,8 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // checkClaim covers the spec of the claim that an ephemeral volume brings.
@@ -15,7 +16,7 @@ func (e *podErrors) checkClaim(s *corev1.PersistentVolumeClaimSpec, path *field.
 		e.required(path.Child("accessModes"), "at least 1 access mode is required")
 	}
 	if s.Selector != nil {
-		e.add(metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector"))...)
+		e.add(metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector").Common())...)
 	}
 	e.checkAccessModes(s.AccessModes, path.Child("accessModes"))
 

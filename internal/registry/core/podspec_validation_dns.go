@@ -6,7 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // What the resolver in containers can hold.
@@ -36,7 +37,7 @@ func (c *podSpecCheck) checkDNSConfig() {
 		c.invalid(path.Child("nameservers"), d.Nameservers, fmt.Sprintf("must not have more than %v nameservers", maxNameservers))
 	}
 	for i, ns := range d.Nameservers {
-		c.add(validation.IsValidIPForLegacyField(path.Child("nameservers").Index(i), ns, true, nil)...)
+		c.add(validation.IsValidIPForLegacyField(path.Child("nameservers").Index(i).Common(), ns, true, nil)...)
 	}
 	searches := path.Child("searches")
 	if len(d.Searches) > maxSearchPaths {
@@ -62,7 +63,7 @@ func (c *podSpecCheck) checkDNSConfig() {
 func (c *podSpecCheck) checkHostAliases() {
 	for i, a := range c.spec.HostAliases {
 		at := c.path.Child("hostAliases").Index(i)
-		c.add(validation.IsValidIPForLegacyField(at.Child("ip"), a.IP, true, nil)...)
+		c.add(validation.IsValidIPForLegacyField(at.Child("ip").Common(), a.IP, true, nil)...)
 		for j, h := range a.Hostnames {
 			c.invalid(at.Child("hostnames").Index(j), h, validation.IsDNS1123Subdomain(h)...)
 		}

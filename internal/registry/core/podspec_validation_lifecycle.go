@@ -8,7 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func (c *podSpecCheck) checkLifecycleAndProbes(ctr *corev1.Container, path *field.Path) {
@@ -56,7 +57,7 @@ func (c *podSpecCheck) checkProbe(p *corev1.Probe, path *field.Path) {
 		{"successThreshold", p.SuccessThreshold},
 		{"failureThreshold", p.FailureThreshold},
 	} {
-		c.add(apivalidation.ValidateNonnegativeField(int64(f.value), path.Child(f.name))...)
+		c.add(apivalidation.ValidateNonnegativeField(int64(f.value), path.Child(f.name).Common())...)
 	}
 	if g := p.TerminationGracePeriodSeconds; g != nil && *g <= 0 {
 		c.invalid(path.Child("terminationGracePeriodSeconds"), *g, "must be greater than 0")

@@ -7,7 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func (c *podSpecCheck) checkMounts(ctr *corev1.Container, path *field.Path) {

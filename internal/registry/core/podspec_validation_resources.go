@@ -10,9 +10,9 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	helpers "k8s.io/component-helpers/resource"
 
+	"github.com/proa-dev/proa/internal/registry/field"
 	"github.com/proa-dev/proa/internal/registry/plain"
 )
 

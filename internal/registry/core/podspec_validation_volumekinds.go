@@ -3,7 +3,8 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // podVolumeKind is a source that a volume may have, and its rules.

@@ -11,7 +11,8 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 func (c *podSpecCheck) checkVolumes() {
@@ -217,7 +218,7 @@ func (c *podSpecCheck) checkEphemeralVolume(v *corev1.Volume, path *field.Path) 
 var templateMetaFields = sets.New("Annotations", "Labels")
 
 func (e *podErrors) checkTemplateMeta(m *metav1.ObjectMeta, path *field.Path) {
-	e.add(apivalidation.ValidateAnnotations(m.Annotations, path.Child("annotations"))...)
-	e.add(metavalidation.ValidateLabels(m.Labels, path.Child("labels"))...)
+	e.add(apivalidation.ValidateAnnotations(m.Annotations, path.Child("annotations").Common())...)
+	e.add(metavalidation.ValidateLabels(m.Labels, path.Child("labels").Common())...)
 	e.forbidOtherFields(*m, templateMetaFields, "cannot be set", path)
 }

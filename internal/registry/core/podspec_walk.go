@@ -4,7 +4,8 @@ import (
 	"iter"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // podContainer is a container of any kind and where it stands. An ephemeral container is seen as the

@@ -11,7 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // podWarner tells what is valid in a pod or a template but deprecated, without effect or likely a mistake.
@@ -43,11 +44,11 @@ func podWarnings(m *metav1.ObjectMeta, s *corev1.PodSpec, path *field.Path) []st
 	w.warnPodAffinity()
 	if s.DNSConfig != nil {
 		for i, ns := range s.DNSConfig.Nameservers {
-			w.texts = append(w.texts, validation.GetWarningsForIP(w.at("dnsConfig", "nameservers").Index(i), ns)...)
+			w.texts = append(w.texts, validation.GetWarningsForIP(w.at("dnsConfig", "nameservers").Index(i).Common(), ns)...)
 		}
 	}
 	for i, a := range s.HostAliases {
-		w.texts = append(w.texts, validation.GetWarningsForIP(w.at("hostAliases").Index(i).Child("ip"), a.IP)...)
+		w.texts = append(w.texts, validation.GetWarningsForIP(w.at("hostAliases").Index(i).Child("ip").Common(), a.IP)...)
 	}
 	return w.texts
 }

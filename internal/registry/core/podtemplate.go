@@ -8,7 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // DefaultPodTemplate fills the zero fields of a template.
@@ -34,8 +35,8 @@ func dropInitAnnotations(m *metav1.ObjectMeta) {
 // ValidatePodTemplate checks a template by itself.
 func ValidatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	var errs podErrors
-	errs.add(metavalidation.ValidateLabels(t.Labels, path.Child("labels"))...)
-	errs.add(apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
+	errs.add(metavalidation.ValidateLabels(t.Labels, path.Child("labels").Common())...)
+	errs.add(apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations").Common())...)
 	errs.add(validatePodAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
 	errs.add(validatePodSpec(&t.Spec, nil, path.Child("spec"))...)
 	errs.add(validateProfileAnnotations(&t.ObjectMeta, &t.Spec, path.Child("spec"))...)

@@ -4,9 +4,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // PodTemplates are templates of pods by themselves, for whoever makes pods without a kind of its own.

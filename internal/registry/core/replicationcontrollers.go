@@ -8,10 +8,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // ReplicationControllers keep a number of pods; ReplicaSets have taken their place.

@@ -7,9 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Secrets hold confidential data.
@@ -104,7 +104,7 @@ func validateJSONData(s *corev1.Secret, key string, data *field.Path) field.Erro
 }
 
 func validateSecretUpdate(new, old *corev1.Secret) field.ErrorList {
-	errs := apivalidation.ValidateImmutableField(new.Type, old.Type, field.NewPath("type"))
+	errs := apivalidation.ValidateImmutableField(new.Type, old.Type, field.NewPath("type").Common())
 	if old.Immutable == nil || !*old.Immutable {
 		return errs
 	}

@@ -7,11 +7,11 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core/allocate"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Services give sets of pods a name and an address. The allocator holds the addresses and node ports of

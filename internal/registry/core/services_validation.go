@@ -9,8 +9,9 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 var (
@@ -35,7 +36,7 @@ func validateService(s, old *corev1.Service) field.ErrorList {
 	for i := range s.Spec.Ports {
 		errs = append(errs, validateServicePort(&s.Spec.Ports[i], len(s.Spec.Ports) > 1, names, spec.Child("ports").Index(i))...)
 	}
-	errs = append(errs, metavalidation.ValidateLabels(s.Spec.Selector, spec.Child("selector"))...)
+	errs = append(errs, metavalidation.ValidateLabels(s.Spec.Selector, spec.Child("selector").Common())...)
 	errs = append(errs, validateSessionAffinity(s, spec)...)
 	errs = append(errs, validateClusterIPs(s, old)...)
 	for i, ip := range s.Spec.ExternalIPs {

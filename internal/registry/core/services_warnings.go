@@ -5,7 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // serviceWarnings are for what is valid but ignored, deprecated or read differently by some parsers.
@@ -19,23 +20,23 @@ func serviceWarnings(s, _ *corev1.Service) []string {
 	}
 	if s.Spec.ClusterIP != "" && s.Spec.ClusterIP != corev1.ClusterIPNone {
 		for i, ip := range s.Spec.ClusterIPs {
-			texts = append(texts, validation.GetWarningsForIP(clusterIPsPath.Index(i), ip)...)
+			texts = append(texts, validation.GetWarningsForIP(clusterIPsPath.Index(i).Common(), ip)...)
 		}
 	}
 	if headless {
 		texts = append(texts, headlessWarnings(s)...)
 	}
 	for i, ip := range s.Spec.ExternalIPs {
-		texts = append(texts, validation.GetWarningsForIP(spec.Child("externalIPs").Index(i), ip)...)
+		texts = append(texts, validation.GetWarningsForIP(spec.Child("externalIPs").Index(i).Common(), ip)...)
 	}
 	if len(s.Spec.ExternalIPs) > 0 && !headless && hasClusterIP(s) {
 		texts = append(texts, "spec.externalIPs is deprecated and may no longer be implemented in some clusters")
 	}
 	if s.Spec.LoadBalancerIP != "" {
-		texts = append(texts, validation.GetWarningsForIP(spec.Child("loadBalancerIP"), s.Spec.LoadBalancerIP)...)
+		texts = append(texts, validation.GetWarningsForIP(spec.Child("loadBalancerIP").Common(), s.Spec.LoadBalancerIP)...)
 	}
 	for i, cidr := range s.Spec.LoadBalancerSourceRanges {
-		texts = append(texts, validation.GetWarningsForCIDR(spec.Child("loadBalancerSourceRanges").Index(i), cidr)...)
+		texts = append(texts, validation.GetWarningsForCIDR(spec.Child("loadBalancerSourceRanges").Index(i).Common(), cidr)...)
 	}
 	if !hasClusterIP(s) && len(s.Spec.ExternalIPs) > 0 {
 		texts = append(texts, fmt.Sprintf("spec.externalIPs is ignored when spec.type is %q", corev1.ServiceTypeExternalName))

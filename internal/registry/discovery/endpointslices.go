@@ -10,10 +10,10 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // EndpointSlices are the addresses behind a Service, some in each.
@@ -87,7 +87,7 @@ func endpointSliceWarnings(new, old *discoveryv1.EndpointSlice) []string {
 	for i := range new.Endpoints {
 		for j, address := range new.Endpoints[i].Addresses {
 			path := field.NewPath("endpoints").Index(i).Child("addresses").Index(j)
-			texts = append(texts, validation.GetWarningsForIP(path, address)...)
+			texts = append(texts, validation.GetWarningsForIP(path.Common(), address)...)
 		}
 	}
 	return texts

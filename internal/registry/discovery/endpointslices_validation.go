@@ -10,10 +10,10 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 const (
@@ -47,7 +47,7 @@ func validateEndpointSlice(s, old *discoveryv1.EndpointSlice) field.ErrorList {
 
 func validateEndpointSliceUpdate(new, old *discoveryv1.EndpointSlice) field.ErrorList {
 	errs := validateEndpointSlice(new, old)
-	return append(errs, apivalidation.ValidateImmutableField(new.AddressType, old.AddressType, field.NewPath("addressType"))...)
+	return append(errs, apivalidation.ValidateImmutableField(new.AddressType, old.AddressType, field.NewPath("addressType").Common())...)
 }
 
 func validatePorts(ports []discoveryv1.EndpointPort) field.ErrorList {
@@ -106,7 +106,7 @@ func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, path *
 	if n := len(e.DeprecatedTopology); n > maxTopology {
 		errs = append(errs, field.TooMany(topology, n, maxTopology))
 	}
-	errs = append(errs, metavalidation.ValidateLabels(e.DeprecatedTopology, topology)...)
+	errs = append(errs, metavalidation.ValidateLabels(e.DeprecatedTopology, topology.Common())...)
 	if _, ok := e.DeprecatedTopology[corev1.LabelTopologyZone]; ok {
 		errs = append(errs, field.InternalError(topology.Key(corev1.LabelTopologyZone), fmt.Errorf("reserved key was not removed in conversion")))
 	}
@@ -124,16 +124,16 @@ func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, path *
 func validateAddress(address string, t discoveryv1.AddressType, list *field.Path, i int) field.ErrorList {
 	path := list.Index(i)
 	if t == discoveryv1.AddressTypeFQDN {
-		return validation.IsFullyQualifiedDomainName(path, address)
+		return validation.IsFullyQualifiedDomainName(path.Common(), address)
 	}
 	if !slices.Contains(addressTypes, t) {
 		return nil
 	}
 	var errs field.ErrorList
 	if t == discoveryv1.AddressTypeIPv6 {
-		errs = validation.IsValidIP(path, address)
+		errs = validation.IsValidIP(path.Common(), address)
 	} else {
-		errs = validation.IsValidIPForLegacyField(path, address, true, nil)
+		errs = validation.IsValidIPForLegacyField(path.Common(), address, true, nil)
 	}
 	if len(errs) > 0 {
 		return errs

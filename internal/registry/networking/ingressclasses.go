@@ -6,10 +6,10 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // IngressClasses name the controllers that serve Ingresses.
@@ -23,7 +23,7 @@ var IngressClasses = registry.Resource[networkingv1.IngressClass]{
 	},
 	Validate: validateIngressClass,
 	ValidateUpdate: func(new, old *networkingv1.IngressClass) field.ErrorList {
-		return apivalidation.ValidateImmutableField(new.Spec.Controller, old.Spec.Controller, field.NewPath("spec", "controller"))
+		return apivalidation.ValidateImmutableField(new.Spec.Controller, old.Spec.Controller, field.NewPath("spec", "controller").Common())
 	},
 	Spec: func(c *networkingv1.IngressClass) any { return &c.Spec },
 	Columns: []registry.Column[networkingv1.IngressClass]{
@@ -66,7 +66,7 @@ func validateIngressClass(c *networkingv1.IngressClass) field.ErrorList {
 	if len(c.Spec.Controller) > maxControllerName {
 		errs = append(errs, field.TooLong(path, "", maxControllerName))
 	}
-	errs = append(errs, validation.IsDomainPrefixedPath(path, c.Spec.Controller)...)
+	errs = append(errs, validation.IsDomainPrefixedPath(path.Common(), c.Spec.Controller)...)
 	if p := c.Spec.Parameters; p != nil {
 		errs = append(errs, validateParameters(p, field.NewPath("spec", "parameters"))...)
 	}

@@ -7,10 +7,10 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // Ingresses route HTTP from outside to Services.
@@ -115,7 +115,7 @@ func validateIngressStatus(new, old *networkingv1.Ingress) field.ErrorList {
 	points := field.NewPath("status", "loadBalancer", "ingress")
 	for i, p := range new.Status.LoadBalancer.Ingress {
 		if p.IP != "" {
-			errs = append(errs, validation.IsValidIPForLegacyField(points.Index(i).Child("ip"), p.IP, true, before)...)
+			errs = append(errs, validation.IsValidIPForLegacyField(points.Index(i).Child("ip").Common(), p.IP, true, before)...)
 		}
 		if p.Hostname == "" {
 			continue

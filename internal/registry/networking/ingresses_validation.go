@@ -7,8 +7,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // validateIngress checks all but what an Ingress older than the rule may have wrong: the names of secrets,

@@ -8,9 +8,9 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // IPAddresses are addresses that are taken: each is named as its address, so two cannot have one. Those of
@@ -21,7 +21,7 @@ var IPAddresses = registry.Resource[networkingv1.IPAddress]{
 	ValidateName: validateIPAddressName,
 	Validate:     validateIPAddress,
 	ValidateUpdate: func(new, old *networkingv1.IPAddress) field.ErrorList {
-		return apivalidation.ValidateImmutableField((*shownParent)(new.Spec.ParentRef), (*shownParent)(old.Spec.ParentRef), field.NewPath("spec", "parentRef"))
+		return apivalidation.ValidateImmutableField((*shownParent)(new.Spec.ParentRef), (*shownParent)(old.Spec.ParentRef), field.NewPath("spec", "parentRef").Common())
 	},
 	Columns: []registry.Column[networkingv1.IPAddress]{
 		{
@@ -36,7 +36,7 @@ var IPAddresses = registry.Resource[networkingv1.IPAddress]{
 // validateIPAddressName takes canonical addresses only, for another spelling would be another name.
 func validateIPAddressName(name string, _ bool) []string {
 	var texts []string
-	for _, err := range validation.IsValidIP(field.NewPath(""), name) {
+	for _, err := range validation.IsValidIP(field.NewPath("").Common(), name) {
 		texts = append(texts, err.Detail)
 	}
 	return texts

@@ -9,11 +9,11 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 	"k8s.io/utils/ptr"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // NetworkPolicies say which traffic may reach pods and leave them.
@@ -125,7 +125,7 @@ func validateNetworkPolicy(p *networkingv1.NetworkPolicy) field.ErrorList {
 }
 
 func validateSelector(s *metav1.LabelSelector, path *field.Path) field.ErrorList {
-	return metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path)
+	return metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path.Common())
 }
 
 func validatePolicyPort(p *networkingv1.NetworkPolicyPort, path *field.Path) field.ErrorList {
@@ -180,14 +180,14 @@ func validateBlocks(p *networkingv1.NetworkPolicy, old []string) field.ErrorList
 			errs = append(errs, field.Required(b.path.Child("cidr"), ""))
 			continue
 		}
-		errs = append(errs, validation.IsValidCIDRForLegacyField(b.path.Child("cidr"), b.CIDR, true, old)...)
+		errs = append(errs, validation.IsValidCIDRForLegacyField(b.path.Child("cidr").Common(), b.CIDR, true, old)...)
 		_, whole, err := netutils.ParseCIDRSloppy(b.CIDR)
 		if err != nil {
 			continue // and is reported
 		}
 		for i, text := range b.Except {
 			path := b.path.Child("except").Index(i)
-			errs = append(errs, validation.IsValidCIDRForLegacyField(path, text, true, old)...)
+			errs = append(errs, validation.IsValidCIDRForLegacyField(path.Common(), text, true, old)...)
 			_, part, err := netutils.ParseCIDRSloppy(text)
 			if err != nil {
 				continue
@@ -204,9 +204,9 @@ func validateBlocks(p *networkingv1.NetworkPolicy, old []string) field.ErrorList
 func warnNetworkPolicy(new, _ *networkingv1.NetworkPolicy) []string {
 	var warnings []string
 	for _, b := range blocks(new) {
-		warnings = append(warnings, validation.GetWarningsForCIDR(b.path.Child("cidr"), b.CIDR)...)
+		warnings = append(warnings, validation.GetWarningsForCIDR(b.path.Child("cidr").Common(), b.CIDR)...)
 		for i, text := range b.Except {
-			warnings = append(warnings, validation.GetWarningsForCIDR(b.path.Child("except").Index(i), text)...)
+			warnings = append(warnings, validation.GetWarningsForCIDR(b.path.Child("except").Index(i).Common(), text)...)
 		}
 	}
 	return warnings

@@ -6,10 +6,10 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // ServiceCIDRs are the ranges that Services get their addresses from.
@@ -45,7 +45,7 @@ func validateCIDRs(cidrs []string) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for i, cidr := range cidrs {
-		errs = append(errs, validation.IsValidCIDR(cidrsPath.Index(i), cidr)...)
+		errs = append(errs, validation.IsValidCIDR(cidrsPath.Index(i).Common(), cidr)...)
 	}
 	if len(cidrs) == maxCIDRs {
 		family := netutils.IPFamilyOfCIDRString(cidrs[0])

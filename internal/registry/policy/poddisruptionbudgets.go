@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/apps"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // PodDisruptionBudgets say how many pods of a set may be evicted at a time.
@@ -77,7 +77,7 @@ func validateAmount(v *intstr.IntOrString, path *field.Path) field.ErrorList {
 // validateBudgetSelector is strict with the values of labels or lets wrong ones be.
 func validateBudgetSelector(b *policyv1.PodDisruptionBudget, strict bool) field.ErrorList {
 	options := metavalidation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: !strict}
-	return metavalidation.ValidateLabelSelector(b.Spec.Selector, options, field.NewPath("spec", "selector"))
+	return metavalidation.ValidateLabelSelector(b.Spec.Selector, options, field.NewPath("spec", "selector").Common())
 }
 
 func validateBudgetCreate(b *policyv1.PodDisruptionBudget) field.ErrorList {
@@ -91,9 +91,9 @@ func validateBudgetUpdate(new, old *policyv1.PodDisruptionBudget) field.ErrorLis
 
 func validateBudgetStatus(new, _ *policyv1.PodDisruptionBudget) field.ErrorList {
 	status, s := field.NewPath("status"), &new.Status
-	errs := metavalidation.ValidateConditions(s.Conditions, status.Child("conditions"))
-	errs = append(errs, apivalidation.ValidateNonnegativeField(int64(s.DisruptionsAllowed), status.Child("disruptionsAllowed"))...)
-	errs = append(errs, apivalidation.ValidateNonnegativeField(int64(s.CurrentHealthy), status.Child("currentHealthy"))...)
-	errs = append(errs, apivalidation.ValidateNonnegativeField(int64(s.DesiredHealthy), status.Child("desiredHealthy"))...)
-	return append(errs, apivalidation.ValidateNonnegativeField(int64(s.ExpectedPods), status.Child("expectedPods"))...)
+	errs := metavalidation.ValidateConditions(s.Conditions, status.Child("conditions").Common())
+	errs = append(errs, apivalidation.ValidateNonnegativeField(int64(s.DisruptionsAllowed), status.Child("disruptionsAllowed").Common())...)
+	errs = append(errs, apivalidation.ValidateNonnegativeField(int64(s.CurrentHealthy), status.Child("currentHealthy").Common())...)
+	errs = append(errs, apivalidation.ValidateNonnegativeField(int64(s.DesiredHealthy), status.Child("desiredHealthy").Common())...)
+	return append(errs, apivalidation.ValidateNonnegativeField(int64(s.ExpectedPods), status.Child("expectedPods").Common())...)
 }

@@ -5,9 +5,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // ClusterRoles allow verbs on resources of all namespaces, or of the one that a RoleBinding is in, and on
@@ -36,7 +36,7 @@ func validateClusterRole(r, old *rbacv1.ClusterRole) field.ErrorList {
 	options := metavalidation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: hasInvalidSelector(old)}
 	for i := range r.AggregationRule.ClusterRoleSelectors {
 		selector := &r.AggregationRule.ClusterRoleSelectors[i]
-		errs = append(errs, metavalidation.ValidateLabelSelector(selector, options, selectors.Index(i))...)
+		errs = append(errs, metavalidation.ValidateLabelSelector(selector, options, selectors.Index(i).Common())...)
 		if compiled, err := metav1.LabelSelectorAsSelector(selector); err != nil {
 			errs = append(errs, field.Invalid(selectors.Index(i), compiled, "invalid label selector."))
 		}

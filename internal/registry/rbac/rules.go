@@ -3,7 +3,8 @@ package rbac
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // validateRules checks the rules of a role. Those of a namespaced role cannot speak of paths.

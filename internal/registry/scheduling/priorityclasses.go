@@ -9,9 +9,9 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // PriorityClasses give names to priorities of pods.
@@ -110,5 +110,5 @@ func validatePriorityClassUpdate(new, old *schedulingv1.PriorityClass) field.Err
 	if new.Value != old.Value {
 		errs = append(errs, field.Forbidden(field.NewPath("value"), "may not be changed in an update."))
 	}
-	return append(errs, apivalidation.ValidateImmutableField(new.PreemptionPolicy, old.PreemptionPolicy, field.NewPath("preemptionPolicy"))...)
+	return append(errs, apivalidation.ValidateImmutableField(new.PreemptionPolicy, old.PreemptionPolicy, field.NewPath("preemptionPolicy").Common())...)
 }

@@ -14,10 +14,10 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/proa-dev/proa/internal/registry"
 	"github.com/proa-dev/proa/internal/registry/core"
+	"github.com/proa-dev/proa/internal/registry/field"
 )
 
 // StorageClasses are the kinds of volumes that claims can ask for.
@@ -155,14 +155,14 @@ func validateTopology(e corev1.TopologySelectorLabelRequirement, path *field.Pat
 			errs = append(errs, field.Duplicate(path.Child("values").Index(i), value))
 		}
 	}
-	return append(errs, metavalidation.ValidateLabelName(e.Key, path.Child("key"))...)
+	return append(errs, metavalidation.ValidateLabelName(e.Key, path.Child("key").Common())...)
 }
 
 func validateStorageClassUpdate(new, old *storagev1.StorageClass) field.ErrorList {
-	errs := apivalidation.ValidateImmutableField(new.Parameters, old.Parameters, field.NewPath("parameters"))
-	errs = append(errs, apivalidation.ValidateImmutableField(new.Provisioner, old.Provisioner, field.NewPath("provisioner"))...)
-	errs = append(errs, apivalidation.ValidateImmutableField(new.ReclaimPolicy, old.ReclaimPolicy, field.NewPath("reclaimPolicy"))...)
-	return append(errs, apivalidation.ValidateImmutableField(new.VolumeBindingMode, old.VolumeBindingMode, field.NewPath("volumeBindingMode"))...)
+	errs := apivalidation.ValidateImmutableField(new.Parameters, old.Parameters, field.NewPath("parameters").Common())
+	errs = append(errs, apivalidation.ValidateImmutableField(new.Provisioner, old.Provisioner, field.NewPath("provisioner").Common())...)
+	errs = append(errs, apivalidation.ValidateImmutableField(new.ReclaimPolicy, old.ReclaimPolicy, field.NewPath("reclaimPolicy").Common())...)
+	return append(errs, apivalidation.ValidateImmutableField(new.VolumeBindingMode, old.VolumeBindingMode, field.NewPath("volumeBindingMode").Common())...)
 }
 
 func warnStorageClass(new, _ *storagev1.StorageClass) []string {
