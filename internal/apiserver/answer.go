@@ -271,9 +271,10 @@ func writeBody(w http.ResponseWriter, r *http.Request, f format, code int, parts
 	return writeJoined(w, parts)
 }
 
-// joinedWrite is how much of a list goes out at a time: each write to an HTTP/2 stream costs a turn of its
-// connection's goroutine, however short it is.
-const joinedWrite = 256 << 10
+// joinedWrite is how much of a list goes out at a time: enough for a write to an HTTP/2 stream, which has its turn of the
+// connection each time, to cost little for a byte, and no more than what the processor's nearest cache still holds when it
+// is copied on.
+const joinedWrite = 32 << 10
 
 var joiners = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, joinedWrite) }}
 
