@@ -1,11 +1,18 @@
 package embedded
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/proa-dev/proa/internal/store"
 )
 
 func benchSync(b *testing.B) {
@@ -39,4 +46,54 @@ func cpuTime() time.Duration {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkWritten says what a write of a value of 1,170 bytes costs the disk, with sixteen writers: what goes to the log,
+// to tables when memory tables are full, and what the process dirtied, which is whole pages.
+func BenchmarkWritten(b *testing.B) {
+	for _, update := range []bool{false, true} {
+		b.Run(fmt.Sprintf("update=%t", update), func(b *testing.B) {
+			e := openBench(b)
+			before, metrics := dirtied(b), e.db.Metrics()
+			var next atomic.Int64
+			var all sync.WaitGroup
+			for w := range 16 {
+				all.Go(func() {
+					op := store.Op{Key: benchKey(int64(w)), Value: benchValue(uint64(w))[:1170]}
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						if !update {
+							op.Key = benchKey(i)
+						}
+						rev, err := e.Commit(context.Background(), op)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						if update {
+							op.Expect = rev
+						}
+					}
+				})
+			}
+			all.Wait()
+			now := e.db.Metrics()
+			per := func(n uint64) float64 { return float64(n) / float64(b.N) }
+			b.ReportMetric(per(now.WAL.BytesWritten-metrics.WAL.BytesWritten), "log-B/op")
+			b.ReportMetric(per(now.Levels[0].TableBytesFlushed-metrics.Levels[0].TableBytesFlushed), "flushed-B/op")
+			b.ReportMetric(per(dirtied(b)-before), "dirtied-B/op")
+		})
+	}
+}
+
+// dirtied is how many bytes of the page cache the process has dirtied so far, for the disk to take.
+func dirtied(b *testing.B) (n uint64) {
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		b.Skip(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "\nwrite_bytes: ")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		b.Fatal(err)
+	}
+	return n
 }
