@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,14 +20,34 @@ import (
 	"github.com/proa-dev/proa/internal/store"
 )
 
+// failures is how many engines one process lets fail: what each held stays in memory until the process ends (see
+// disk.go), some 8 MB.
+const failures = 40
+
 // TestFailedWrite fails one write operation after another. Whatever fails: no commit is acknowledged that
 // is not there after a restart, reads go on with what was acknowledged, and later commits say why not.
 func TestFailedWrite(t *testing.T) {
+	count := rounds(t, failures)
+	if count > failures {
+		failInChildren(t, count)
+		return
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	for round := range rounds(t, 40) {
+	for round := range count {
 		failOne(t, round, r)
+	}
+}
+
+// failInChildren divides the rounds among processes, one after the other.
+func failInChildren(t *testing.T, count int) {
+	for done := 0; done < count; done += failures {
+		child := exec.Command(os.Args[0], "-test.run=^TestFailedWrite$", "-test.v")
+		child.Env = append(os.Environ(), fmt.Sprintf("PROA_STORE_ROUNDS=%d", min(failures, count-done)))
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Fatalf("after %d rounds: %v\n%s", done, err, out)
+		}
 	}
 }
 
