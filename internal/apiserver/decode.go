@@ -3,6 +3,7 @@ package apiserver
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -56,8 +57,13 @@ func (c *call) decodeInto(o runtime.Object, want schema.GroupVersionKind) error 
 // encoding does not.
 func (c *call) checkSyntax() error {
 	data := c.body.data
-	if c.body.media == mediaProtobuf || encoding.IsProtobuf(data) {
+	switch {
+	case encoding.IsProtobuf(data):
 		return nil
+	case c.body.media == mediaProtobuf && len(data) == 0:
+		return errors.New("empty data")
+	case c.body.media == mediaProtobuf:
+		return errors.New("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
 	}
 	if c.body.media == mediaYAML {
 		var err error

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -193,6 +194,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) {
 func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *state) {
 	as, err := authn.Impersonate(r.Context(), r.Header, st.user, s.authz)
 	if err != nil {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		s.writeError(w, r, err)
 		return
 	}
@@ -239,7 +241,8 @@ func requestAttributes(r *http.Request, st *state) *access.Attributes {
 	if text := q.Get("fieldSelector"); text != "" {
 		if sel, err := fields.ParseSelector(text); err == nil {
 			a.Fields = sel.Requirements()
-			if name, ok := sel.RequiresExactMatch("metadata.name"); ok && a.Name == "" {
+			name, ok := sel.RequiresExactMatch("metadata.name")
+			if ok && a.Name == "" && i.verb != "deletecollection" && len(path.IsValidPathSegmentName(name)) == 0 {
 				a.Name = name
 			}
 		}
