@@ -158,6 +158,7 @@ func (st *watchStream) advance(p *pump, w *cache.Watcher) (wrote bool) {
 		}
 		if !taken {
 			kept = true
+			clear(batch.Events[:n])
 			go st.rest(p, batch.Events[n:])
 			return wrote
 		}

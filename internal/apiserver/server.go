@@ -83,6 +83,8 @@ type Server struct {
 	clock   clock.PassiveClock
 	timeout time.Duration
 	maxBody int64
+	// endGrace is how long after a watch's end its client may leave what was written untaken.
+	endGrace time.Duration
 
 	goaway float64
 
@@ -119,7 +121,7 @@ func New(c Config) *Server {
 		Storage: c.Storage, authn: c.Authenticator, authz: c.Authorizer, admission: admission.NewTimed(c.Admission), tokens: c.Tokens,
 		verifier: c.Verifier, audiences: c.Audiences, rules: c.Rules, kubelets: c.Kubelets,
 		kubeletsUnverified: unverified(c.Kubelets), pods: c.Pods, goaway: c.GoawayChance,
-		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody,
+		version: c.Version, log: c.Logger, clock: c.Clock, timeout: c.RequestTimeout, maxBody: c.MaxBody, endGrace: endGrace,
 		scaleOwner: ownership.NewScale(), metrics: newMetrics(), paths: map[string]http.Handler{}, active: newGate(),
 	}
 	s.pumps = newPumps(s.panicked)

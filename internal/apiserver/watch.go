@@ -100,8 +100,13 @@ func (s *Server) watchOptions(ctx context.Context, c *call, sel *selection) (cac
 }
 
 // next waits for events, or for the time of a bookmark: due then, and the batch has none.
+//
+// Once its time is over it takes nothing more, however much there is, beyond what was ready at the end of a wait.
 func (w *watcher) next() (b cache.Batch, due bool, err error) {
 	for {
+		if err := w.ctx.Err(); err != nil {
+			return cache.Batch{}, false, err
+		}
 		b, err = w.Watcher.Next(w.idle)
 		if err == nil || w.ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return b, false, err
@@ -184,7 +189,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call) err
 	if err != nil {
 		return err
 	}
-	out := &watchStream{call: c, path: r.URL.Path, format: f, policy: policy}
+	out := &watchStream{call: c, path: r.URL.Path, format: f, policy: policy, grace: s.endGrace}
 	if isWebSocket(r) {
 		s.watchSocket(w, r, out, func(ctx context.Context) (*watcher, error) { return s.openWatch(ctx, c, sel, nil) })
 		return nil
@@ -201,10 +206,14 @@ type watchStream struct {
 	path   string
 	format format
 	policy metav1.IncludeObjectPolicy
+	// grace is how long after the watch's end its client may leave what was written untaken.
+	grace time.Duration
 	// buf is events that are not written yet.
 	buf   []byte
 	write func([]byte) error
 	flush func() error
+	// writeUntil sets the time from which on writing fails; nil if it cannot be set.
+	writeUntil func(time.Time) error
 	// message sends an event; nil if events are written as they come, one after the other.
 	message func([]byte) error
 	// tableSent tells that a table's header has been sent: only the first event has it.
@@ -212,10 +221,11 @@ type watchStream struct {
 
 	// turn is held by whoever takes and writes events; pump.go tells who else than the handler does.
 	turn   sync.Mutex
-	aside  aside  // nil if the transport has none
-	end    func() // ends the watch
-	over   bool   // the handler has come to its end; guarded by turn
-	broken error  // why others have ended the watch; guarded by turn
+	aside  aside           // nil if the transport has none
+	ctx    context.Context // the watch's
+	end    func()          // ends the watch
+	over   bool            // the handler has come to its end; guarded by turn
+	broken error           // why others have ended the watch; guarded by turn
 }
 
 // watchChunk is how many bytes of events are gathered before they are written.
@@ -231,7 +241,7 @@ func (st *watchStream) media() string {
 // stream sends the watch as the body of an answer.
 func (st *watchStream) stream(w http.ResponseWriter, r *http.Request, open func(context.Context) (*watcher, error)) error {
 	rc := http.NewResponseController(w)
-	st.flush = rc.Flush
+	st.flush, st.writeUntil = rc.Flush, rc.SetWriteDeadline
 	st.write = func(b []byte) error {
 		_, err := w.Write(b)
 		return err
@@ -263,7 +273,8 @@ func (st *watchStream) watch(ctx context.Context, open func(context.Context) (*w
 		return st.fail(err)
 	}
 	defer wr.close()
-	st.end = wr.end
+	defer guardEnd(wr.ctx, st.grace, st.writeUntil)()
+	st.ctx, st.end = wr.ctx, wr.end
 	return st.run(wr)
 }
 
@@ -300,10 +311,8 @@ func nextBookmark(now, deadline time.Time) time.Time {
 
 func (st *watchStream) batch(w *watcher, b cache.Batch) error {
 	if b.InitialDone && w.initialEnd {
-		for _, e := range b.Events {
-			if err := st.event(e); err != nil {
-				return err
-			}
+		if err := st.gather(b.Events); err != nil {
+			return err
 		}
 		return st.bookmark(b.Reached, true)
 	}
@@ -312,12 +321,21 @@ func (st *watchStream) batch(w *watcher, b cache.Batch) error {
 
 // events sends changes.
 func (st *watchStream) events(events []cache.Event) error {
-	for _, e := range events {
+	if err := st.gather(events); err != nil {
+		return err
+	}
+	return st.send()
+}
+
+// gather writes changes, and forgets each, so that a client that stops reading holds none but those to come.
+func (st *watchStream) gather(events []cache.Event) error {
+	for n, e := range events {
+		events[n] = cache.Event{}
 		if err := st.event(e); err != nil {
 			return err
 		}
 	}
-	return st.send()
+	return nil
 }
 
 // event writes one change.

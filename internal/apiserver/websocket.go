@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -30,9 +31,14 @@ func (s *Server) watchSocket(w http.ResponseWriter, r *http.Request, st *watchSt
 			_, _ = io.Copy(io.Discard, conn) // whatever ends it
 		}()
 		st.flush = func() error { return nil }
+		st.writeUntil = conn.SetWriteDeadline
 		st.message = func(event []byte) error {
 			if err := conn.SetWriteDeadline(time.Now().Add(socketPatience)); err != nil {
 				return err
+			}
+			if st.ctx != nil && st.ctx.Err() != nil {
+				// The time of what guards the end may have been overwritten.
+				return errors.Join(st.ctx.Err(), conn.SetWriteDeadline(time.Now().Add(st.grace)))
 			}
 			if st.format.media == mediaProtobuf {
 				return websocket.Message.Send(conn, event)

@@ -19,8 +19,9 @@ import (
 // while it applies changes, looks up the watchers that may want a change, asks the selector of those not
 // pending, and sets pos and pending of those that do want it. The others cost it one look.
 //
-// A pull holds mu for reading. It walks the window from pos with the selector, stops after some changes,
-// but at a commit's end, and writes pos, or pending = false at the window's end. Only the watcher's
+// A pull holds mu for reading. It walks the window from pos with the selector, stops after some changes or
+// bytes, but at a commit's end, and writes pos, or pending = false at the window's end: who is far behind, or
+// stops reading, holds one batch and not the window. Only the watcher's
 // own goroutine pulls and only the feeder writes otherwise, and the two locks exclude each other; so the
 // invariants are:
 //
@@ -65,6 +66,8 @@ type sighting struct {
 
 const (
 	batchSize      = 512     // about how many events are in a batch at most
+	batchBytes     = 1 << 20 // about how many bytes their items have at most
+	keptSeen       = 16      // how many sightings a watcher has room for while it does nothing
 	pullStretch    = 1024    // how many changes a pull looks at before it lets the feeder in
 	initialStretch = 1 << 16 // how many items are looked at before the watch is asked if it goes on
 )
@@ -141,7 +144,9 @@ func (w *Watcher) Take() (batch Batch, again bool, err error) {
 	for n, s := range w.seen {
 		batch.Events[n] = w.table.event(s)
 	}
-	clear(w.seen)
+	if clear(w.seen); cap(w.seen) > keptSeen {
+		w.seen = nil
+	}
 	return batch, again, nil
 }
 
@@ -150,9 +155,9 @@ func (w *Watcher) takeInitial() (batch Batch, again bool, err error) {
 	if err := w.status(); err != nil {
 		return Batch{}, false, err
 	}
-	done, looked := true, 0
+	done, looked, bytes := true, 0, 0
 	w.initial.Range(w.selector.prefix(), w.cursor, func(i *Item) bool {
-		if len(batch.Events) == batchSize || looked == initialStretch {
+		if len(batch.Events) == batchSize || bytes >= batchBytes || looked == initialStretch {
 			done = false
 			return false
 		}
@@ -160,6 +165,7 @@ func (w *Watcher) takeInitial() (batch Batch, again bool, err error) {
 		w.cursor = i.Key
 		if w.selector.Selects(i) {
 			batch.Events = append(batch.Events, Event{Type: Added, Item: i})
+			bytes += len(i.Value)
 		}
 		return true
 	})
@@ -191,15 +197,17 @@ func (w *Watcher) pull() (reached store.Revision, again bool, err error) {
 // walk moves pos on, up to the end of a commit.
 func (w *Watcher) walk(past *window) {
 	var last store.Revision
+	bytes := 0
 	for looked := 0; w.pos < past.end; looked++ {
 		c := past.at(w.pos)
-		if c.rev != last && (len(w.seen) >= batchSize || looked >= pullStretch) {
+		if c.rev != last && (len(w.seen) >= batchSize || bytes >= batchBytes || looked >= pullStretch) {
 			return
 		}
 		last = c.rev
 		w.pos++
 		if kind, ok := w.selector.see(c, w.after); ok {
 			w.seen = append(w.seen, sighting{kind, c})
+			bytes += c.size()
 		}
 	}
 }

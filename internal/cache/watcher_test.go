@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,5 +339,50 @@ func TestIndexOffersToThoseConcernedOnly(t *testing.T) {
 	}
 	if x.count != 0 || len(x.watchers()) != 0 || len(x.byField[0])+len(x.byKey)+len(x.byName)+len(x.byNamespace) != 0 {
 		t.Errorf("%+v is not empty", x)
+	}
+}
+
+// A batch is bounded by what its items hold, at a commit's end, be it of the initial state or of changes.
+func TestABatchIsBoundedByBytes(t *testing.T) {
+	const size, commits, perCommit = batchBytes / 8, 20, 3
+	f := newFakeStore()
+	value := []byte("||" + strings.Repeat("x", size))
+	write := func() {
+		for n := range commits {
+			var ops []store.Op
+			for i := range perCommit {
+				ops = append(ops, store.Op{Key: fmt.Sprintf("%sns/p%d-%d", podPrefix, n, i), Value: value})
+			}
+			if _, err := f.Commit(context.Background(), ops...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write()
+	c, tables := startCache(t, f, Options{}, podSchema())
+	settle(t, c)
+	w := watch(t, tables[0], WatchOptions{Initial: true})
+	write() // the same again, as changes
+	settle(t, c)
+	for _, part := range []struct {
+		name  string
+		slack int // how many more events than necessary a batch may have
+	}{{"initial", 0}, {"changes", perCommit - 1}} {
+		for left := commits * perCommit; left > 0; {
+			b, _, err := w.Take()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(b.Events); n == 0 || n > batchBytes/size+part.slack {
+				t.Fatalf("%s: %d events of %d bytes", part.name, n, size)
+			}
+			left -= len(b.Events)
+			if last := b.Events[len(b.Events)-1]; part.slack > 0 && left > 0 && b.Reached != last.Item.Revision {
+				t.Errorf("a batch ends with an event of %d and has reached %d: in the middle of a commit", last.Item.Revision, b.Reached)
+			}
+		}
+	}
+	if cap(w.seen) > keptSeen {
+		t.Errorf("a watcher that does nothing keeps room for %d sightings", cap(w.seen))
 	}
 }

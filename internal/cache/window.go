@@ -24,6 +24,14 @@ func (c *change) key() string {
 	return c.prev.Key
 }
 
+// size is that of the value that the change is told with.
+func (c *change) size() int {
+	if c.item != nil {
+		return len(c.item.Value)
+	}
+	return len(c.prev.Value)
+}
+
 // changeOverhead is about what a change costs beside the values it alone keeps alive.
 const changeOverhead = 200
 
