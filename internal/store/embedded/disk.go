@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +27,8 @@ import (
 // learns of that either, can do no more harm, and goes on serving reads. What it held stays in memory
 // until the process ends.
 //
+// Names and logs: when a file's name becomes durable, and how a log is written, is in names.go and log.go.
+//
 // While a new store is being made, an error is just an error. While one that exists is being opened, only
 // writes that meet a full device wait (see await); all of it holds from arm on.
 type disk struct {
@@ -37,6 +40,7 @@ type disk struct {
 	onStall   func()
 
 	awaiting, armed atomic.Bool
+	names           names
 	// stalled is how many operations wait for room.
 	stalled atomic.Int32
 	failed  atomic.Bool
@@ -105,7 +109,13 @@ func (d *disk) usage() (free, reserve int64) {
 func (d *disk) await() { d.awaiting.Store(true) }
 
 // arm begins the rules; the store is open.
-func (d *disk) arm() { d.armed.Store(true) }
+func (d *disk) arm() error {
+	if err := d.names.open(d.FS, d.dir); err != nil {
+		return err
+	}
+	d.armed.Store(true)
+	return nil
+}
 
 // keep puts off the removal of files until end is called.
 func (d *disk) keep() (end func() error) {
@@ -213,15 +223,15 @@ type closerFunc func() error
 func (f closerFunc) Close() error { return f() }
 
 func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.attemptFile(func() (vfs.File, error) { return d.FS.Create(name, category) })
+	return d.attemptNew(name, func() (vfs.File, error) { return d.FS.Create(name, category) })
 }
 
 func (d *disk) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return d.attemptFile(func() (vfs.File, error) { return d.FS.OpenReadWrite(name, category, opts...) })
+	return d.attemptNew(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, category, opts...) })
 }
 
 func (d *disk) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.attemptFile(func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, category) })
+	return d.attemptNew(newname, func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, category) })
 }
 
 // OpenDir opens a directory for syncing.
@@ -230,14 +240,19 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name == d.dir {
+		return &ownDir{diskFile{File: f, disk: d}}, nil
+	}
 	return &diskFile{File: f, disk: d}, nil
 }
 
 func (d *disk) Rename(oldname, newname string) error {
+	defer d.names.changed()
 	return d.attempt(func() error { return d.FS.Rename(oldname, newname) })
 }
 
 func (d *disk) Link(oldname, newname string) error {
+	defer d.names.changed()
 	return d.attempt(func() error { return d.FS.Link(oldname, newname) })
 }
 
@@ -247,19 +262,25 @@ func (d *disk) MkdirAll(dir string, perm os.FileMode) error {
 
 func (d *disk) Unwrap() vfs.FS { return d.FS }
 
-func (d *disk) attemptFile(open func() (vfs.File, error)) (vfs.File, error) {
+// attemptNew makes a file, or opens one that may be new.
+func (d *disk) attemptNew(name string, open func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
 	err := d.attempt(func() (err error) { f, err = open(); return err })
 	if err != nil {
 		return nil, err
 	}
-	return &diskFile{File: f, disk: d}, nil
+	if strings.HasSuffix(name, logSuffix) {
+		return d.newLog(f)
+	}
+	return &diskFile{File: f, disk: d, name: d.names.add()}, nil
 }
 
 // diskFile is a file that is written under the disk's rules.
 type diskFile struct {
 	vfs.File
 	disk *disk
+	// name is nil if it is durable, or that is not this file's business.
+	name *name
 }
 
 func (f *diskFile) Write(p []byte) (int, error) {
@@ -275,15 +296,35 @@ func (f *diskFile) Write(p []byte) (int, error) {
 func (f *diskFile) Sync() error     { return f.sync(f.File.Sync) }
 func (f *diskFile) SyncData() error { return f.sync(f.File.SyncData) }
 
+// SyncTo promises nothing unless it is full.
 func (f *diskFile) SyncTo(length int64) (full bool, err error) {
-	err = f.sync(func() (err error) { full, err = f.File.SyncTo(length); return err })
+	err = f.disk.attemptSync(func() (err error) { full, err = f.File.SyncTo(length); return err })
+	if err == nil && full {
+		err = f.sync(func() error { return nil })
+	}
 	return full, err
 }
 
-// sync runs a sync operation. It is never tried twice, not even when it failed for want of room: what a
+// Close leaves a name that no sync has made durable to the next sync of the directory.
+func (f *diskFile) Close() error {
+	f.name.abandon()
+	return f.File.Close()
+}
+
+// sync makes the content durable, and the name.
+func (f *diskFile) sync(content func() error) error {
+	return f.disk.attemptSync(func() error {
+		if err := content(); err != nil {
+			return err
+		}
+		return f.name.settle()
+	})
+}
+
+// attemptSync runs a sync operation. It is never tried twice, not even when it failed for want of room: what a
 // failed sync was to write may be gone, and the next sync would succeed without it.
-func (f *diskFile) sync(op func() error) error {
-	return f.disk.attempt(func() error {
+func (d *disk) attemptSync(op func() error) error {
+	return d.attempt(func() error {
 		if err := op(); err != nil {
 			return syncError{err.Error()}
 		}

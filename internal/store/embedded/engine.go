@@ -151,6 +151,7 @@ func (e *Engine) Close() error {
 
 func (e *Engine) close() error {
 	e.disk.release()
+	defer e.disk.names.close() // of a directory that nothing is written to any more
 	close(e.stop)
 	e.queue.close()
 	drained := make(chan struct{})

@@ -53,7 +53,9 @@ func Open(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), db.Close(), e.disk.unlock())
 	}
-	e.disk.arm()
+	if err := e.disk.arm(); err != nil {
+		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), db.Close(), e.disk.unlock())
+	}
 	first := newView(db, state.revision)
 	if e.full.Load() {
 		first.unread = e.closer(db)
