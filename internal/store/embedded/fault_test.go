@@ -21,7 +21,7 @@ import (
 )
 
 // failures is how many engines one process lets fail: what each held stays in memory until the process ends (see
-// disk.go), some 8 MB.
+// disk.go), and all of them come to some 700 MB.
 const failures = 40
 
 // TestFailedWrite fails one write operation after another. Whatever fails: no commit is acknowledged that
