@@ -81,7 +81,11 @@ func (s *Server) spawn(c command) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(c.bin, c.args...)
+	bin, err := filepath.Abs(c.bin) // for it runs in a directory of its own
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(bin, c.args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, s.dir
 	// Whoever kills the benchmark shall not leave its servers behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
