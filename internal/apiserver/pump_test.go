@@ -23,7 +23,7 @@ import (
 )
 
 // serveHTTP2 has the world answer over the product's own HTTP/2, and makes clients with a connection each.
-func (w *world) serveHTTP2(t *testing.T) (newClient func() *http.Client) {
+func (w *world) serveHTTP2(t testing.TB) (newClient func() *http.Client) {
 	srv := httptest.NewUnstartedServer(w.handler)
 	srv.TLS = &tls.Config{NextProtos: []string{"h2"}}
 	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
