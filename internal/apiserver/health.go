@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,8 @@ func (s *Server) healthHandler(endpoint string, checks []healthCheck) http.Handl
 		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 		defer cancel()
 		var lines strings.Builder
-		failed := false
+		var failed []string
+		var first error
 		for _, c := range checks {
 			if i, found := slices.BinarySearch(exclude, c.name); found {
 				exclude = slices.Delete(exclude, i, i+1)
@@ -119,17 +121,19 @@ func (s *Server) healthHandler(endpoint string, checks []healthCheck) http.Handl
 			err := c.check(ctx)
 			s.metrics.health.observe(c.name, endpoint, err)
 			if err != nil {
-				failed = true
-				s.log.Warn("health check failed", "endpoint", endpoint, "check", c.name, "err", err)
+				failed, first = append(failed, c.name), cmp.Or(first, err)
 				fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.name)
 				continue
 			}
 			fmt.Fprintf(&lines, "[+]%s ok\n", c.name)
 		}
+		if len(failed) > 0 {
+			s.log.Warn("health check failed", "endpoint", endpoint, "checks", failed, "err", first)
+		}
 		if len(exclude) > 0 {
 			fmt.Fprintf(&lines, "warn: some health checks cannot be excluded: no matches for %s\n", quoted(exclude))
 		}
-		writeHealth(w, endpoint, lines.String(), failed, query.Has("verbose"))
+		writeHealth(w, endpoint, lines.String(), len(failed) > 0, query.Has("verbose"))
 	})
 }
 
