@@ -5,8 +5,10 @@ import "github.com/cockroachdb/pebble/v2/vfs"
 const (
 	// logSuffix ends the names of Pebble's log.
 	logSuffix = ".log"
-	// logStep is by how much a log's file grows at a time.
+	// logStep is by how much a log's file grows at a time, in writes of logPage bytes. Linux may keep what one write brings
+	// as one piece of its cache, all of which it counts as written again with each record in it.
 	logStep = 256 << 10
+	logPage = 4 << 10
 )
 
 // logFile is a file of Pebble's log, one for each memory table, and used again for a later one.
@@ -42,14 +44,20 @@ func (f *logFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-var noLog [logStep]byte
+var noLog [logPage]byte
 
 // grow writes zeros behind the log. Without room for them it does without.
 func (f *logFile) grow() error {
 	f.size = f.end + logStep
 	return f.disk.attempt(func() error {
-		if _, err := f.File.WriteAt(noLog[:], f.end); !noRoom(err) {
-			return err
+		for at := f.end; at < f.size; {
+			page := min(logPage-at%logPage, f.size-at) // to the next boundary
+			if _, err := f.File.WriteAt(noLog[:page], at); noRoom(err) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			at += page
 		}
 		return nil
 	})
