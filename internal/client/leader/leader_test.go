@@ -231,6 +231,7 @@ func TestAmongClientGo(t *testing.T) {
 				}
 			})
 		}
+		time.Sleep(5 * time.Second) // one of ours leads
 		for n := range 2 {
 			who := fmt.Sprint("theirs-", n)
 			term := time.Duration(20+random.IntN(60)) * time.Second
@@ -259,6 +260,10 @@ func TestAmongClientGo(t *testing.T) {
 			l := links[random.IntN(2)]
 			l.cut.Store(!l.cut.Load())
 		}
+		for _, l := range links {
+			l.cut.Store(true)
+		}
+		time.Sleep(time.Minute) // one of theirs leads
 		cancel()
 		all.Wait()
 		synctest.Wait()
