@@ -87,7 +87,7 @@ func (c *directConn) Read(p []byte) (int, error) {
 	t.p = nil
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, dressed("read", err)
 	case t.errno != 0:
 		return 0, c.failed("read", t.errno)
 	case t.n == 0:
@@ -103,7 +103,7 @@ func (c *directConn) Write(p []byte) (written int, err error) {
 	for written < len(p) {
 		t.p = p[written:]
 		if err := c.raw.Write(c.write); err != nil {
-			return written, err
+			return written, dressed("write", err)
 		}
 		if t.errno != 0 {
 			return written, c.failed("write", t.errno)
@@ -113,7 +113,15 @@ func (c *directConn) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
-// failed dresses an error as package net does.
+// dressed gives the poller's error as package net does, which tells of a raw read or write here.
+func dressed(op string, err error) error {
+	if e, ok := err.(*net.OpError); ok {
+		e.Op = op
+	}
+	return err
+}
+
+// failed dresses the socket's error likewise.
 func (c *directConn) failed(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
 }
