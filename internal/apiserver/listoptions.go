@@ -117,8 +117,8 @@ func checkMatchOfList(o *metav1.ListOptions, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// parseRevision reads a resourceVersion; "" and "0" are 0, and what no revision will ever reach is the last one. kube-apiserver calls what is none a bad request
-// in a list, and an error of its own elsewhere.
+// parseRevision reads a resourceVersion; "" and "0" are 0, and what no revision will ever reach is the last one.
+// kube-apiserver calls what is none a bad request in a list, and an error of its own elsewhere.
 func parseRevision(s string) (int64, error) {
 	if s == "" || s == "0" {
 		return 0, nil

@@ -153,7 +153,7 @@ func TestAStreamWithoutRoomHoldsNobody(t *testing.T) {
 	from := w.must("POST", configMaps, `{"metadata":{"name":"a"}}`).revision(t)
 	const watch = "?watch=1&resourceVersion="
 	f := w.dialFrames(t, 0)
-	stalled := f.get(configMaps + watch + from + "")
+	stalled := f.get(configMaps + watch + from)
 	beside := f.get(configMaps + watch + from)
 	res, err := newClient().Get(w.url + configMaps + watch + from)
 	if err != nil {
@@ -164,7 +164,7 @@ func TestAStreamWithoutRoomHoldsNobody(t *testing.T) {
 	const first = 50
 	written := rewrite(w, first, 20_000)
 	until(t, "the pump hands the client over", goesOnAside)
-	late := f.get(configMaps + watch + from + "") // its handler has something to write at once
+	late := f.get(configMaps + watch + from) // its handler has something to write at once
 	written = append(written, rewrite(w, first, 20_000)...)
 	if got := f.events(beside, len(written)); !slices.Equal(got, written) {
 		t.Errorf("a watch of the same connection saw %d events, or others, or in another order", len(got))

@@ -212,7 +212,7 @@ type watchStream struct {
 	buf   []byte
 	write func([]byte) error
 	flush func() error
-	// writeUntil sets the time from which on writing fails; nil if it cannot be set.
+	// writeUntil sets the time from which on writing fails.
 	writeUntil func(time.Time) error
 	// message sends an event; nil if events are written as they come, one after the other.
 	message func([]byte) error
