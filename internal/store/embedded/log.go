@@ -30,7 +30,7 @@ func (d *disk) newLog(f vfs.File) (vfs.File, error) {
 	}
 	l := &logFile{diskFile: diskFile{File: f, disk: d, name: d.names.add()}, size: info.Size()}
 	if l.name != nil {
-		go l.name.settle() // whoever syncs the file has what came of it
+		d.names.settling.Go(func() { _ = l.name.settle() }) // whoever syncs the file has what came of it
 	}
 	return l, nil
 }

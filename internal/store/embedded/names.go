@@ -30,6 +30,8 @@ type names struct {
 	unsure atomic.Bool
 	// syncing is held while the directory is synced for one of those, so that whoever finds unsure false has it durable.
 	syncing sync.Mutex
+	// settling are the names that are on their way without anybody who waits.
+	settling sync.WaitGroup
 }
 
 // open begins the rules. Files that are there or being made already are left to the directory's sync.
@@ -46,6 +48,7 @@ func (n *names) close() error {
 	if !n.opened.Load() {
 		return nil
 	}
+	n.settling.Wait()
 	return n.dir.Close()
 }
 

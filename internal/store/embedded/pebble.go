@@ -42,17 +42,8 @@ func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	// Reads do not start compactions: they are rare, and an idle store must be idle.
 	o.Experimental.ReadSamplingMultiplier = -1
-	// A compaction of keys from all over the store moves keys, and leaves the values where the flush has put them: with
-	// the values it would cost more than all else that a commit does, once the store is large. The depth is from how
-	// many places the values of a table may come before they are put together again, for those who read in the order of
-	// the keys: as many as a few compactions of a full L0 bring. What is replaced or deleted leaves garbage, as much as
-	// is alive at most; to have less, young files would be rewritten that are soon garbage altogether.
-	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
-		return pebble.ValueSeparationPolicy{
-			Enabled: true, MinimumSize: 256, MaxBlobReferenceDepth: 64,
-			TargetGarbageRatio: 0.5,
-		}
-	}
+	// Values stay beside their keys. In files of their own (a ValueSeparationPolicy) they would make compaction cheaper, but
+	// where such a file is damaged or missing Pebble panics, or tries to compact it again for ever.
 	// One shard: little goes through Pebble concurrently, and each shard has a goroutine and a table.
 	o.Experimental.FileCacheShards = 1
 	for i := range o.Levels {
