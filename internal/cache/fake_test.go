@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/proa-dev/proa/internal/store"
 )
@@ -275,15 +276,17 @@ func startCache(t testing.TB, s store.Store, o Options, schemas ...Schema) (*Cac
 	return c, tables
 }
 
-// settle waits until the cache has all that the store has.
+// settle waits until the cache has all that the store has: longer than a reader would, for the machine may be slow.
 func settle(t testing.TB, c *Cache) {
 	t.Helper()
 	rev, err := c.store.Revision(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.await(context.Background(), rev); err != nil {
-		t.Fatal(err)
+	limited, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := c.progress.wait(limited, rev); err != nil {
+		t.Fatalf("the cache has reached %d of %d: %v", c.progress.reached.Load(), rev, err)
 	}
 }
 
