@@ -317,6 +317,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 // aside is a ResponseWriter below which a goroutine can write to many answers without waiting for any: see
 // http2.response.
 type aside interface {
+	HasRoom(again func()) bool
 	TryWrite(b []byte) (taken bool, err error)
 	FlushAside() error
 }
@@ -330,6 +331,9 @@ func asAside(w http.ResponseWriter) aside {
 	}
 	return nil
 }
+
+// HasRoom implements aside.
+func (w *recorder) HasRoom(again func()) bool { return w.ResponseWriter.(aside).HasRoom(again) }
 
 // TryWrite implements aside.
 func (w *recorder) TryWrite(b []byte) (taken bool, err error) {

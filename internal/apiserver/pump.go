@@ -1,8 +1,10 @@
 package apiserver
 
 import (
+	"bytes"
 	"hash/maphash"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/proa-dev/proa/internal/cache"
@@ -15,13 +17,15 @@ import (
 // few hundred bytes to its connection's output and put it to sleep again costs several times what the appending
 // costs. So while a watch is asleep somebody else does its work: a pump, which has the watches of many connections.
 // The cache tells the pump of each watch that has something (cache.Sharing). One goroutine, which exists while there
-// is work, takes their events, encodes each event once for all that want it in one form, appends it to the outputs,
-// and has each connection written once when it has been through all of them.
+// is work, takes their events, encodes them once for all that have the same to take in one form, appends them to the
+// outputs, and has each connection written once when it has been through all of them.
 //
 //   - Whoever takes and writes a watch's events holds its turn. The handler holds it but while it sleeps, so that it
 //     alone writes the initial events and bookmarks.
-//   - A pump never waits. A watch whose turn somebody else has is left to its handler. One whose client does not
-//     take what there is goes on in a goroutine of its own, which keeps the turn until it is through.
+//   - A pump never waits. A watch whose turn somebody else has is left to its handler. One whose connection has enough
+//     to write stays in its place, and the pump comes by again when that is written: by then there may be more to take
+//     at once. One whose client makes no room for what was taken goes on in a goroutine of its own, which keeps the turn
+//     until that is written.
 //   - The handler's end is the watch's: once it has the turn for the last time, nobody writes any more.
 //   - What panics over a watch ends that watch, as it would in its handler.
 
@@ -35,9 +39,11 @@ type pump struct {
 	running bool    // guarded by mu
 
 	// What follows belongs to the goroutine that runs.
-	wrote []*watchStream // since the last flush
-	frame []byte         // the last event's
-	key   frameKey       // what frame is of; zero if of nothing
+	wrote  []*watchStream // since the last flush
+	room   []cache.Event  // what the watch at hand has taken
+	frames []byte         // what the last one got
+	events []cache.Event  // that frames are of
+	form   frameForm      // that frames have; zero if they are of nothing
 }
 
 // ready is a watch that has something to take.
@@ -46,10 +52,8 @@ type ready struct {
 	watcher *cache.Watcher
 }
 
-// frameKey is what an event's bytes depend on.
-type frameKey struct {
-	item    *cache.Item
-	kind    cache.EventType
+// frameForm is what events' bytes depend on beside the events.
+type frameForm struct {
 	version *registry.TypeVersion
 	media   string
 }
@@ -57,8 +61,8 @@ type frameKey struct {
 const (
 	// flushAfter is after how many watches outputs are written, though there are more to come.
 	flushAfter = 1024
-	// keptFrame is the largest buffer that a pump or a watch keeps while it does nothing.
-	keptFrame = 4 << 10
+	// keptFrames is the largest buffer that a pump keeps while it does nothing: room for what is taken at a time.
+	keptFrames = 2 * watchChunk
 )
 
 // add has the pump take what a watch has.
@@ -108,9 +112,9 @@ func (p *pump) next(empty []ready) []ready {
 	if len(some) > 0 {
 		return some
 	}
-	p.running, p.key = false, frameKey{}
-	if cap(p.frame) > keptFrame {
-		p.frame = nil
+	p.running, p.form, p.events, p.room = false, frameForm{}, nil, nil
+	if cap(p.frames) > keptFrames {
+		p.frames = nil
 	}
 	if cap(p.waiting) > flushAfter {
 		p.waiting = nil
@@ -143,52 +147,64 @@ func (st *watchStream) advance(p *pump, w *cache.Watcher) (wrote bool) {
 			st.turn.Unlock()
 		}
 	}()
-	if st.over {
+	if st.over || st.broken != nil {
 		return false
 	}
-	batch, again, err := w.Take()
-	if err != nil || again {
-		w.Wake() // the handler finds the same error; or so much that it is its work
+	if st.again == nil {
+		st.again = func() { p.add(st, w) }
 	}
-	for n, e := range batch.Events {
-		taken, err := p.deliver(st, e)
-		if err != nil {
-			st.breakOff(err)
-			break
-		}
-		if !taken {
-			kept = true
-			clear(batch.Events[:n])
-			go st.rest(p, batch.Events[n:])
-			return wrote
-		}
-		wrote = true
+	if !st.aside.HasRoom(st.again) {
+		return false
+	}
+	batch, again, err := w.Take(p.room[:0], watchChunk)
+	if err != nil {
+		w.Wake() // the handler finds the same error
+	}
+	if again {
+		st.again()
+	}
+	if len(batch.Events) == 0 {
+		return false
+	}
+	p.room = batch.Events
+	wrote, err = p.deliver(st)
+	if err != nil {
+		st.breakOff(err)
+	} else if !wrote {
+		kept = true
+		go st.rest(p, bytes.Clone(p.frames))
 	}
 	return wrote
 }
 
-// deliver appends an event to a watch's output, if it has room.
-func (p *pump) deliver(st *watchStream, e cache.Event) (taken bool, err error) {
-	key := frameKey{e.Item, e.Type, st.call.version, st.format.media}
-	if key != p.key {
-		p.key = frameKey{}
-		if p.frame, err = st.appendEvent(p.frame[:0], eventNames[e.Type], e.Item); err != nil {
-			return false, err
+// deliver appends the events in room to a watch's output, if its client makes room for them.
+func (p *pump) deliver(st *watchStream) (taken bool, err error) {
+	form := frameForm{st.call.version, st.format.media}
+	if form != p.form || !slices.Equal(p.room, p.events) {
+		p.form, p.frames = frameForm{}, p.frames[:0]
+		for _, e := range p.room {
+			if p.frames, err = st.appendEvent(p.frames, eventNames[e.Type], e.Item); err != nil {
+				return false, err
+			}
 		}
-		p.key = key
+		p.form, p.events, p.room = form, p.room, p.events
 	}
-	return st.aside.TryWrite(p.frame)
+	return st.aside.TryWrite(p.frames)
 }
 
-// rest delivers events to a client that has no room for them, at its pace. It has the turn.
-func (st *watchStream) rest(p *pump, events []cache.Event) {
+// rest delivers events to a client that makes no room for them, at its pace. It has the turn.
+func (st *watchStream) rest(p *pump, frames []byte) {
 	defer func() {
 		if r := recover(); r != nil {
 			st.breakOff(p.panicked(r, "path", st.path))
 		}
 		st.turn.Unlock()
 	}()
-	if err := st.events(events); err != nil {
+	err := st.write(frames)
+	if err == nil {
+		err = st.flush()
+	}
+	if err != nil {
 		st.breakOff(err)
 	}
 }

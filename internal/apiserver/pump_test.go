@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -132,15 +133,24 @@ func TestPumpedWatchesSeeEverythingInOrder(t *testing.T) {
 
 var revisionIn = regexp.MustCompile(`"resourceVersion":"\d+"`)
 
-// fakeAside takes what is written, unless it is full.
+// fakeAside takes what is written, unless its client makes no room, or it is crowded.
 type fakeAside struct {
-	full             bool
-	written, flushed int
+	full, crowded            bool
+	again                    func()
+	written, events, flushed int
+}
+
+func (a *fakeAside) HasRoom(again func()) bool {
+	if a.crowded {
+		a.again = again
+	}
+	return !a.crowded
 }
 
 func (a *fakeAside) TryWrite(b []byte) (taken bool, err error) {
 	if !a.full {
 		a.written += len(b)
+		a.events += bytes.Count(b, newline)
 	}
 	return !a.full, nil
 }
@@ -163,6 +173,36 @@ func TestAPumpFlushesWhileTheHandlerLooks(t *testing.T) {
 	}
 }
 
+// A watch whose connection has enough to write keeps its place until that is written, and then sees everything.
+func TestAPumpComesBackToACrowdedConnection(t *testing.T) {
+	w := newWorld(t)
+	rt := w.server.routes.Load().find(corev1.SchemeGroupVersion, "configmaps")
+	after, err := w.server.store.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cw, err := rt.res.table.Watch(t.Context(), cache.WatchOptions{After: after})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, out := &w.server.pumps.all[0], &fakeAside{crowded: true}
+	st := &watchStream{call: &call{res: rt.res, version: rt.version}, format: format{media: mediaJSON}, aside: out}
+	w.must("POST", configMaps, `{"metadata":{"name":"a"}}`)
+	w.must("GET", configMaps+"/a", "") // the cache has it now
+	if st.advance(p, cw) || out.written > 0 || out.again == nil {
+		t.Fatalf("%d bytes written to a crowded connection; comes again: %v", out.written, out.again != nil)
+	}
+	rewrite(w, 5, watchChunk) // more than is taken at once
+	w.must("GET", configMaps+"/a", "")
+	out.crowded = false
+	out.again()
+	until(t, "all six events are written", func() bool {
+		st.turn.Lock()
+		defer st.turn.Unlock()
+		return out.events == 6
+	})
+}
+
 // A watch that panics in a pump, or in what goes on for a slow client, ends with an error; others get their events.
 func TestAPanicInAPumpEndsOneWatch(t *testing.T) {
 	w := newWorld(t)
@@ -179,7 +219,7 @@ func TestAPanicInAPumpEndsOneWatch(t *testing.T) {
 		broken bool
 	}{
 		{"sound", false, rt.res, false},
-		// It has room for nothing, and the frame is the one of before.
+		// It has room for nothing, the frames are those of before, and it has nothing to write with.
 		{"slow", true, nil, true},
 		{"unsound", false, nil, true},
 		{"sound again", false, rt.res, false},
@@ -201,12 +241,22 @@ func TestAPanicInAPumpEndsOneWatch(t *testing.T) {
 			end: func() { ended = true },
 		}
 		if c.name == "unsound" {
-			p.key = frameKey{}
+			p.form = frameForm{}
 		}
 		st.advance(p, watchers[i])
 		st.turn.Lock()
 		if ended != c.broken || (st.broken != nil) != c.broken || (out.written > 0) == c.broken {
 			t.Errorf("%s: ended %v with %v after %d bytes", c.name, ended, st.broken, out.written)
+		}
+		st.turn.Unlock()
+		if !c.broken {
+			continue
+		}
+		st.call.res, out.full = rt.res, false
+		rewrite(w, 2, 10)
+		w.must("GET", configMaps+"/a", "")
+		if st.advance(p, watchers[i]) {
+			t.Errorf("%s: events go on after those that it has not got", c.name)
 		}
 	}
 }

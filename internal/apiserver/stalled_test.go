@@ -259,13 +259,13 @@ func TestAnEventThatIsWrittenIsForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := cw.Take(); err != nil {
+	if _, _, err := cw.Take(nil, 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	w.must("POST", configMaps, `{"metadata":{"name":"a"}}`)
 	rewrite(w, 5, 2*watchChunk)
 	w.must("GET", configMaps+"/a", "") // the cache has it now
-	batch, _, err := cw.Take()
+	batch, _, err := cw.Take(nil, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

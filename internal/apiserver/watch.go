@@ -222,14 +222,19 @@ type watchStream struct {
 	// turn is held by whoever takes and writes events; pump.go tells who else than the handler does.
 	turn   sync.Mutex
 	aside  aside           // nil if the transport has none
+	again  func()          // has the pump come by; nil until it has; guarded by turn
 	ctx    context.Context // the watch's
 	end    func()          // ends the watch
 	over   bool            // the handler has come to its end; guarded by turn
 	broken error           // why others have ended the watch; guarded by turn
 }
 
-// watchChunk is how many bytes of events are gathered before they are written.
-const watchChunk = 16 << 10
+const (
+	// watchChunk is how many bytes of events are gathered before they are written.
+	watchChunk = 16 << 10
+	// keptEvents is the largest buffer that a watch keeps while it does nothing.
+	keptEvents = 4 << 10
+)
 
 func (st *watchStream) media() string {
 	if st.format.media == mediaProtobuf {
@@ -381,7 +386,7 @@ func (st *watchStream) send() error {
 	if err := st.drain(); err != nil {
 		return err
 	}
-	if cap(st.buf) > keptFrame {
+	if cap(st.buf) > keptEvents {
 		st.buf = nil
 	}
 	return st.flush()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"slices"
 
 	"github.com/proa-dev/proa/internal/store"
 )
@@ -66,7 +67,7 @@ type sighting struct {
 
 const (
 	batchSize      = 512     // about how many events are in a batch at most
-	batchBytes     = 1 << 20 // about how many bytes their items have at most
+	batchBytes     = 1 << 20 // about how many bytes their items have at most, for Next
 	keptSeen       = 16      // how many sightings a watcher has room for while it does nothing
 	pullStretch    = 1024    // how many changes a pull looks at before it lets the feeder in
 	initialStretch = 1 << 16 // how many items are looked at before the watch is asked if it goes on
@@ -78,7 +79,7 @@ const (
 // the context that the watch began with, it goes on returning it.
 func (w *Watcher) Next(ctx context.Context) (Batch, error) {
 	for over := false; ; {
-		batch, again, err := w.Take()
+		batch, again, err := w.Take(nil, batchBytes)
 		if err != nil || len(batch.Events) > 0 || batch.InitialDone {
 			return batch, err
 		}
@@ -130,19 +131,19 @@ func (w *Watcher) end(reason error) {
 	t.end(w, reason)
 }
 
-// Take returns what is ready, which may be nothing; again says that there may be more to look at. Errors are those of
-// Next.
-func (w *Watcher) Take() (batch Batch, again bool, err error) {
+// Take returns what is ready, which may be nothing, until its items have most bytes; again says that there may be more
+// to look at. The events are appended to room. Errors are those of Next.
+func (w *Watcher) Take(room []Event, most int) (batch Batch, again bool, err error) {
 	if w.initial != nil {
-		return w.takeInitial()
+		return w.takeInitial(room, most)
 	}
-	reached, again, err := w.pull()
+	reached, again, err := w.pull(most)
 	if err != nil || len(w.seen) == 0 {
 		return Batch{}, again, err
 	}
-	batch = Batch{Events: make([]Event, len(w.seen)), Reached: reached}
-	for n, s := range w.seen {
-		batch.Events[n] = w.table.event(s)
+	batch = Batch{Events: slices.Grow(room, len(w.seen)), Reached: reached}
+	for _, s := range w.seen {
+		batch.Events = append(batch.Events, w.table.event(s))
 	}
 	if clear(w.seen); cap(w.seen) > keptSeen {
 		w.seen = nil
@@ -151,13 +152,14 @@ func (w *Watcher) Take() (batch Batch, again bool, err error) {
 }
 
 // takeInitial takes the next events of the initial state.
-func (w *Watcher) takeInitial() (batch Batch, again bool, err error) {
+func (w *Watcher) takeInitial(room []Event, most int) (batch Batch, again bool, err error) {
 	if err := w.status(); err != nil {
 		return Batch{}, false, err
 	}
+	batch.Events = room
 	done, looked, bytes := true, 0, 0
 	w.initial.Range(w.selector.prefix(), w.cursor, func(i *Item) bool {
-		if len(batch.Events) == batchSize || bytes >= batchBytes || looked == initialStretch {
+		if len(batch.Events) == batchSize || bytes >= most || looked == initialStretch {
 			done = false
 			return false
 		}
@@ -176,8 +178,8 @@ func (w *Watcher) takeInitial() (batch Batch, again bool, err error) {
 	return batch, true, nil
 }
 
-// pull fills seen with the next changes the watcher wants.
-func (w *Watcher) pull() (reached store.Revision, again bool, err error) {
+// pull fills seen with the next changes the watcher wants, of about most bytes.
+func (w *Watcher) pull(most int) (reached store.Revision, again bool, err error) {
 	t := w.table
 	w.seen = w.seen[:0]
 	t.mu.RLock()
@@ -189,18 +191,18 @@ func (w *Watcher) pull() (reached store.Revision, again bool, err error) {
 	if w.ended != nil || !w.pending {
 		return 0, false, w.ended
 	}
-	w.walk(&t.window)
+	w.walk(&t.window, most)
 	w.pending = w.pos < t.window.end
 	return w.reach(), w.pending, nil
 }
 
 // walk moves pos on, up to the end of a commit.
-func (w *Watcher) walk(past *window) {
+func (w *Watcher) walk(past *window, most int) {
 	var last store.Revision
 	bytes := 0
 	for looked := 0; w.pos < past.end; looked++ {
 		c := past.at(w.pos)
-		if c.rev != last && (len(w.seen) >= batchSize || bytes >= batchBytes || looked >= pullStretch) {
+		if c.rev != last && (len(w.seen) >= batchSize || bytes >= most || looked >= pullStretch) {
 			return
 		}
 		last = c.rev

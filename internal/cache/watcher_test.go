@@ -369,7 +369,7 @@ func TestABatchIsBoundedByBytes(t *testing.T) {
 		slack int // how many more events than necessary a batch may have
 	}{{"initial", 0}, {"changes", perCommit - 1}} {
 		for left := commits * perCommit; left > 0; {
-			b, _, err := w.Take()
+			b, _, err := w.Take(nil, batchBytes)
 			if err != nil {
 				t.Fatal(err)
 			}

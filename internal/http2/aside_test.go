@@ -5,9 +5,13 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
+
+	xhttp2 "golang.org/x/net/http2"
 )
 
 type aside interface {
+	HasRoom(again func()) bool
 	TryWrite(p []byte) (taken bool, err error)
 	FlushAside() error
 }
@@ -54,6 +58,75 @@ func TestTryWriteTakesAllOrNothing(t *testing.T) {
 	got, err := io.ReadAll(res.Body)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes of %d came, or others: %v", len(got), len(want), err)
+	}
+}
+
+// What a connection gathers for a client that does not read is bounded. Who found no room is told when there is some, once,
+// unless the answer has ended.
+func TestRoomInTheOutput(t *testing.T) {
+	for name, ends := range map[string]bool{"an answer that goes on": false, "one that ends": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testRoom(t, ends) })
+		})
+	}
+}
+
+func testRoom(t *testing.T, ends bool) {
+	piece := pattern(2, 10_000)
+	begin, full, told := make(chan bool), make(chan int, 1), make(chan bool, 2)
+	nc, _ := onPipe(t, &Server{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.(http.Flusher).Flush()
+		<-begin
+		a, sent := w.(aside), 0
+		for a.HasRoom(func() { told <- true }) {
+			if taken, err := a.TryWrite(piece); !taken || err != nil {
+				t.Errorf("taken: %v, %v", taken, err)
+			}
+			sent += len(piece)
+		}
+		full <- sent
+		if ends {
+			return
+		}
+		<-told
+		if taken, err := a.TryWrite(piece); !a.HasRoom(nil) || !taken || err != nil {
+			t.Errorf("when there should be room: taken %v, %v", taken, err)
+		}
+	})
+	go func() {
+		io.WriteString(nc, preface)
+		say(t, nc, func(fr *xhttp2.Framer) {
+			fr.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1 << 30})
+			fr.WriteWindowUpdate(0, 1<<30)
+			fr.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true, EndStream: true})
+		})
+	}()
+	client, want, got := xhttp2.NewFramer(io.Discard, nc), 0, 0
+	for over := false; !over; {
+		f, err := client.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch f := f.(type) {
+		case *xhttp2.HeadersFrame:
+			synctest.Wait() // nobody writes
+			begin <- true
+			synctest.Wait() // the handler has come to the end, or to wait for room
+			want = <-full
+			if want < outputLimit || want > outputLimit+len(piece) {
+				t.Errorf("gathered %d bytes", want)
+			}
+		case *xhttp2.DataFrame:
+			got += len(f.Data())
+			over = f.StreamEnded()
+		}
+	}
+	if !ends {
+		want += len(piece)
+	}
+	synctest.Wait()
+	if got != want || len(told) != 0 {
+		t.Errorf("%d bytes of %d came, told of room %d times more", got, want, len(told))
 	}
 }
 

@@ -72,11 +72,12 @@ type conn struct {
 	stalledAt     int       // what writes was when the janitor came by and somebody was writing
 	owed          int       // frames in out that answer to pings, settings and broken streams
 	blocked       map[*stream]struct{}
-	flushed       time.Time   // when answers that go on caused a write
-	flushDue      bool        // they will, when flushTimer fires
-	flushTimer    *time.Timer // nil until it was needed
-	window        int64       // of the connection
-	initialWindow int64       // of new streams
+	refused       map[*stream]func() // what to call when there may be room in the output, see hasRoom
+	flushed       time.Time          // when answers that go on caused a write
+	flushDue      bool               // they will, when flushTimer fires
+	flushTimer    *time.Timer        // nil until it was needed
+	window        int64              // of the connection
+	initialWindow int64              // of new streams
 	maxFrame      int
 	enc           *hpack.Encoder
 	block         bytes.Buffer // what enc writes to
@@ -90,7 +91,7 @@ func newConn(s *Server, nc net.Conn, h http.Handler, ctx context.Context) *conn 
 	c := &conn{
 		server: s, net: nc, handler: h, ctx: ctx, remote: nc.RemoteAddr().String(), in: bufio.NewReader(nc),
 		streams: map[uint32]*stream{}, idle: time.Now(), window: defaultWindow, initialWindow: defaultWindow,
-		maxFrame: defaultMaxFrame, mayReceive: connWindow, blocked: map[*stream]struct{}{},
+		maxFrame: defaultMaxFrame, mayReceive: connWindow, blocked: map[*stream]struct{}{}, refused: map[*stream]func(){},
 	}
 	c.written.L = &c.mu
 	c.enc = hpack.NewEncoder(&c.block)
@@ -148,6 +149,7 @@ func (c *conn) end(st *stream, err error) {
 	c.take(st, len(st.unread))
 	st.discard(err)
 	delete(c.streams, st.id)
+	delete(c.refused, st)
 	if len(c.streams) == 0 {
 		c.idle = time.Now()
 	}

@@ -177,8 +177,13 @@ func (w *response) FlushError() error {
 	return nil
 }
 
-// TryWrite is Write of all of p, or of nothing where Write would wait or has to send the header first. With FlushAside
-// it lets one goroutine write to many answers that go on, none of which it ever waits for.
+// HasRoom tells whether there is room for what TryWrite is to take. If not, again is called once, by whoever makes some,
+// unless the answer ends before that: there is to be another look. It must neither wait nor use the answer.
+func (w *response) HasRoom(again func()) bool { return w.st.hasRoom(again) }
+
+// TryWrite is Write of all of p, or of nothing where the client makes no room for it or the header has to be sent first.
+// With HasRoom, which bounds what the connection gathers, and FlushAside it lets one goroutine write to many answers that
+// go on, none of which it ever waits for.
 func (w *response) TryWrite(p []byte) (taken bool, err error) {
 	if !w.sent || w.noBody || w.declared >= 0 {
 		return false, nil

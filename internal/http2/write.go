@@ -135,6 +135,10 @@ func (c *conn) writeOut() {
 		go c.net.Close()
 	}
 	c.unblock()
+	for st, again := range c.refused {
+		delete(c.refused, st)
+		again()
+	}
 }
 
 func (c *conn) endWriting() {
@@ -193,7 +197,20 @@ func (st *stream) send(data []byte, end bool) error {
 	}
 }
 
-// trySend is send of all the data, without an end, or of nothing where that would have to wait.
+// hasRoom tells whether the output has room, as it has for errors. If not, it has the output written, and again called.
+func (st *stream) hasRoom(again func()) bool {
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil || len(c.out.b) < outputLimit || st.mayWrite() != nil {
+		return true
+	}
+	c.refused[st] = again
+	c.flushAside()
+	return false
+}
+
+// trySend is send of all the data, without an end, or of nothing where the client makes no room for it.
 func (st *stream) trySend(data []byte) (taken bool, err error) {
 	c := st.c
 	c.mu.Lock()
@@ -201,7 +218,7 @@ func (st *stream) trySend(data []byte) (taken bool, err error) {
 	if err := st.mayWrite(); err != nil {
 		return false, err
 	}
-	if int64(len(data)) > min(st.window, c.window) || c.out != nil && len(c.out.b) >= outputLimit {
+	if int64(len(data)) > min(st.window, c.window) {
 		return false, nil
 	}
 	st.window -= int64(len(data))
