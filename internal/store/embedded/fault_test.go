@@ -123,7 +123,7 @@ func (d *fullDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 
 func (d *fullDisk) take(op errorfs.Op) error {
 	switch op.Kind {
-	case errorfs.OpFileWrite:
+	case errorfs.OpFileWrite, errorfs.OpFileWriteAt:
 		if d.room.Add(-4096) < 0 {
 			d.room.Add(4096)
 			return syscall.ENOSPC
