@@ -141,10 +141,10 @@ func (c *conn) windowUpdate(h frameHeader, p []byte) error {
 	switch {
 	case st == nil && h.stream > c.newest:
 		return connError{codeProtocol, "WINDOW_UPDATE on a stream that was never opened"}
+	case n == 0: // wrong by itself, whether its stream has come to its end or not
+		return streamError{h.stream, codeProtocol}
 	case st == nil:
 		return nil
-	case n == 0:
-		return streamError{h.stream, codeProtocol}
 	}
 	if st.window += n; st.window > largestWindow {
 		return streamError{h.stream, codeFlowControl}

@@ -170,6 +170,13 @@ var rules = []struct {
 		r.headers(1, r.post(), false)
 		r.must(r.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, 1, make([]byte, 4)))
 	}, "1: reset PROTOCOL_ERROR"},
+	{"an answered stream's window that does not grow", func(r *raw) {
+		r.headers(1, r.get(), true)
+		if got := r.outcome(); got != "1: GET 0" {
+			r.t.Error(got)
+		}
+		r.must(r.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, 1, make([]byte, 4)))
+	}, "1: reset PROTOCOL_ERROR"},
 	{"a stream's window too large", func(r *raw) {
 		r.headers(1, r.post(), false)
 		r.must(r.WriteWindowUpdate(1, 1<<31-1))
