@@ -14,8 +14,8 @@ import (
 //
 // A part is what a struct points to: a map, a slice, or another struct. Two of the same field are equal if their stored
 // bytes are, which is found out without looking into them. Bytes are what decoding makes a part of, so what an object gets
-// in place of its own part is what it would be decoded to; structs that stand within each other are gone through, so that
-// a pod's containers and a set's template's are one. What is shared has no room to grow, so that appending to it copies.
+// in place of its own part is what it would be decoded to, but for the nanoseconds of times, which are not stored; structs
+// that stand within each other are gone through, so that a pod's containers and a set's template's are one. What is shared has no room to grow, so that appending to it copies.
 //
 // It remembers what was used lately, by the size of the bytes, in two generations: what is used moves to the young one,
 // and when that is full the old one is forgotten. The zero value is ready.
