@@ -12,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/proa-dev/proa/internal/store"
 )
 
 func benchSync(b *testing.B) {
-	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
+	f, err := machine().Create(filepath.Join(b.TempDir(), "log"), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -32,7 +34,7 @@ func benchSync(b *testing.B) {
 		if _, err := f.WriteAt(block, int64(n%4096)*benchValueSize); err != nil {
 			b.Fatal(err)
 		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+		if err := f.SyncData(); err != nil {
 			b.Fatal(err)
 		}
 		n++
