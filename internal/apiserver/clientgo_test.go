@@ -166,7 +166,7 @@ func TestClientGoDiscovery(t *testing.T) {
 }
 
 func TestClientGoInformers(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	set := clientset(t, newWorld(t).restConfig(), "application/vnd.kubernetes.protobuf")
 	for i := range 20 {
@@ -202,7 +202,7 @@ func TestClientGoInformers(t *testing.T) {
 }
 
 func TestClientGoLeaderElection(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	set := clientset(t, newWorld(t).restConfig(), "application/json")
 	leading := make(chan string, 2)
@@ -212,7 +212,7 @@ func TestClientGoLeaderElection(t *testing.T) {
 				LeaseMeta: metav1.ObjectMeta{Namespace: "n", Name: "l"}, Client: set.CoordinationV1(),
 				LockConfig: resourcelock.ResourceLockConfig{Identity: name},
 			},
-			LeaseDuration: 2 * time.Second, RenewDeadline: time.Second, RetryPeriod: 100 * time.Millisecond, ReleaseOnCancel: true,
+			LeaseDuration: 2 * patience, RenewDeadline: patience, RetryPeriod: 100 * time.Millisecond, ReleaseOnCancel: true,
 			Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { leading <- name }, OnStoppedLeading: func() {}},
 		})
 	}
@@ -221,11 +221,13 @@ func TestClientGoLeaderElection(t *testing.T) {
 	if got := <-leading; got != "one" {
 		t.Errorf("%s leads", got)
 	}
-	time.Sleep(300 * time.Millisecond) // a few renewals
-	lease, err := set.CoordinationV1().Leases("n").Get(ctx, "l", metav1.GetOptions{})
-	if err != nil || *lease.Spec.HolderIdentity != "one" || !lease.Spec.RenewTime.After(lease.Spec.AcquireTime.Time) {
-		t.Errorf("%v %v", lease, err)
-	}
+	until(t, "the lease is renewed", func() bool {
+		lease, err := set.CoordinationV1().Leases("n").Get(ctx, "l", metav1.GetOptions{})
+		if err != nil || *lease.Spec.HolderIdentity != "one" {
+			t.Fatalf("%v %v", lease, err)
+		}
+		return lease.Spec.RenewTime.After(lease.Spec.AcquireTime.Time)
+	})
 	cancel()
 	<-done
 }

@@ -145,6 +145,7 @@ type watched struct {
 	revision int64
 	seen     []int64
 	selector labels.Selector
+	listed   chan bool // closed when it has listed, if it does
 }
 
 // TestHistory has writers make a random history while clients list and watch it in every way there is. Each
@@ -159,7 +160,7 @@ func TestHistory(t *testing.T) {
 		var watchers sync.WaitGroup
 		stop := make(chan string, 100)
 		begin := func(i int) *watched {
-			v := &watched{t: t, what: fmt.Sprint("watcher ", i), state: map[string]*corev1.ConfigMap{}, selector: labels.Everything()}
+			v := &watched{t: t, what: fmt.Sprint("watcher ", i), state: map[string]*corev1.ConfigMap{}, selector: labels.Everything(), listed: make(chan bool)}
 			if i%3 == 1 {
 				v.selector = labels.SelectorFromSet(labels.Set{"side": "left"})
 			}
@@ -169,7 +170,7 @@ func TestHistory(t *testing.T) {
 		}
 		full := begin(0)
 		all := []*watched{full}
-		time.Sleep(5 * time.Millisecond)
+		<-full.listed // so it has to see all that follows
 		var written []int64
 		for i := range 400 {
 			if i%50 == 25 {
@@ -188,7 +189,7 @@ func TestHistory(t *testing.T) {
 		for range all {
 			select {
 			case <-stop:
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatal("a watcher did not get to the end")
 			}
 		}
@@ -246,8 +247,12 @@ func (v *watched) follow(ctx context.Context, tr client.Transport, paged, initia
 	if initial {
 		yes := true
 		o.SendInitialEvents, o.ResourceVersionMatch = &yes, metav1.ResourceVersionMatchNotOlderThan
-	} else if !v.list(ctx, tr, &o, paged) {
-		return
+	} else {
+		ok := v.list(ctx, tr, &o, paged)
+		close(v.listed)
+		if !ok {
+			return
+		}
 	}
 	defer func() { stop <- v.what }()
 	for !isLast(v.state["last"]) {

@@ -82,7 +82,11 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	rec := &recorder{code: http.StatusOK}
 	count := func() { w.server.metrics.end(w.server.metrics.begin(st, r), st, rec, time.Millisecond) }
 	count()
-	if n := testing.AllocsPerRun(100, count); n > 0 {
+	n := testing.AllocsPerRun(100, count)
+	for tries := 0; n > 0 && tries < 20; tries++ { // others in the process may allocate meanwhile, but not always
+		n = min(n, testing.AllocsPerRun(100, count))
+	}
+	if n > 0 {
 		t.Errorf("%v allocations a request", n)
 	}
 }

@@ -54,7 +54,7 @@ func TestPumpedWatchesSeeEverythingInOrder(t *testing.T) {
 	w := newWorld(t)
 	newClient := w.serveHTTP2(t)
 	clients := []*http.Client{newClient(), newClient(), newClient()}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 
 	const watches, writes = 48, 200

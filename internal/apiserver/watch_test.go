@@ -2,14 +2,17 @@ package apiserver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,8 +85,8 @@ func (s *stream) next() any {
 	select {
 	case e := <-s.events:
 		return e
-	case <-time.After(10 * time.Second):
-		s.t.Fatal("no event in ten seconds")
+	case <-time.After(patience):
+		s.t.Fatalf("no event in %v", patience)
 		return nil
 	}
 }
@@ -103,6 +106,22 @@ func (s *stream) wantEnd() {
 	s.t.Helper()
 	if e := s.next(); e != nil {
 		s.t.Fatalf("got %q, want the end", shownEvent(e))
+	}
+}
+
+// shownEvents are those of a watch that has ended.
+func (r *reply) shownEvents(t testing.TB) (all []string) {
+	t.Helper()
+	for d := json.NewDecoder(bytes.NewReader(r.body)); ; {
+		var e any
+		switch err := d.Decode(&e); err {
+		case nil:
+			all = append(all, shownEvent(e))
+		case io.EOF:
+			return all
+		default:
+			t.Fatalf("%v in %s", err, r.body)
+		}
 	}
 }
 
@@ -172,6 +191,7 @@ func TestWatchOfOneObject(t *testing.T) {
 		put(w, "a", path)
 		s.want("MODIFIED a k=" + path)
 		put(w, "a", "1")
+		w.must("GET", configMaps+"/a", "") // the cache has it now
 	}
 }
 
@@ -237,6 +257,7 @@ func TestWatchTooOldIsAnErrorEvent(t *testing.T) {
 	for i := range 20 {
 		put(w, "a", fmt.Sprint(i))
 	}
+	w.must("GET", configMaps+"/a", "") // the cache has them now
 	s := w.watch(t, configMaps+"?watch=1&resourceVersion="+old)
 	s.want("ERROR 410 Expired")
 	s.wantEnd()
@@ -279,7 +300,7 @@ func TestWatchBadRequests(t *testing.T) {
 		"/api/v1/namespaces/n/pods/p/status?watch=1":                              http.StatusNotFound,
 		"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?watch=1":          http.StatusMethodNotAllowed,
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		res := w.open(t, ctx, path)
 		if res.StatusCode != code {
 			body, _ := bufio.NewReader(res.Body).ReadString('\n')
@@ -291,31 +312,34 @@ func TestWatchBadRequests(t *testing.T) {
 }
 
 func TestWatchEndsAfterItsTimeout(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	put(w, "a", "1")
-	begin := time.Now()
-	s := w.watch(t, configMaps+"?watch=1&timeoutSeconds=1")
-	s.want("ADDED a k=1")
-	s.wantEnd()
-	if took := time.Since(begin); took < 900*time.Millisecond || took > 5*time.Second {
-		t.Errorf("ended after %v", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		put(w, "a", "1")
+		begin := time.Now()
+		got := w.must("GET", configMaps+"?watch=1&timeoutSeconds=1", "").shownEvents(t)
+		if took := time.Since(begin); took != time.Second || !slices.Equal(got, []string{"ADDED a k=1"}) {
+			t.Errorf("ended after %v with %q", took, got)
+		}
+	})
 }
 
 func TestWatchBookmarkBeforeTheEnd(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	put(w, "a", "1")
-	s := w.watch(t, configMaps+"?watch=1&timeoutSeconds=3&allowWatchBookmarks=true")
-	s.want("ADDED a k=1", "BOOKMARK initial-events-end")
-	last := put(w, "b", "1").revision(t)
-	s.want("ADDED b k=1")
-	mark := s.next()
-	if shownEvent(mark) != "BOOKMARK" || lookUp(mark, ".object.metadata.resourceVersion") != last {
-		t.Fatalf("got %v, want a bookmark at %s", mark, last)
-	}
-	s.wantEnd()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		put(w, "a", "1")
+		w.must("GET", configMaps+"/a", "") // the cache has it now
+		ended := make(chan *reply)
+		go func() { ended <- w.do("GET", configMaps+"?watch=1&timeoutSeconds=3&allowWatchBookmarks=true", "") }()
+		synctest.Wait() // the watch has begun
+		last := put(w, "b", "1").revision(t)
+		r := <-ended
+		if got := r.shownEvents(t); !slices.Equal(got, []string{"ADDED a k=1", "BOOKMARK initial-events-end", "ADDED b k=1", "BOOKMARK"}) {
+			t.Errorf("got %q", got)
+		}
+		if mark := `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"` + last + `"}}}`; !bytes.Contains(r.body, []byte(mark)) {
+			t.Errorf("no bookmark at %s: %s", last, r.body)
+		}
+	})
 }
 
 func TestDrainEndsWatches(t *testing.T) {
@@ -333,39 +357,36 @@ func TestDrainEndsWatches(t *testing.T) {
 	}
 }
 
+// watchers are those that the cache serves.
+func (w *world) watchers() (n int) {
+	for _, table := range w.server.cache.Stats().Tables {
+		n += table.Watchers
+	}
+	return n
+}
+
 // Clients that vanish leave nothing behind: no goroutine, and no watcher in the cache.
 func TestVanishedWatchersLeaveNothing(t *testing.T) {
 	w := newWorld(t).serve()
 	put(w, "a", "1")
-	watchers := func() (n int) {
-		for _, table := range w.server.cache.Stats().Tables {
-			n += table.Watchers
-		}
-		return n
-	}
 	http.DefaultClient.CloseIdleConnections()
-	before, idle := runtime.NumGoroutine(), watchers()
+	before, idle := runtime.NumGoroutine(), w.watchers()
 	var streams []*stream
 	for range 50 {
 		s := w.watch(t, configMaps+"?watch=1")
 		s.want("ADDED a k=1")
 		streams = append(streams, s)
 	}
-	if n := watchers() - idle; n != 50 {
+	if n := w.watchers() - idle; n != 50 {
 		t.Fatalf("%d watchers", n)
 	}
 	for _, s := range streams {
 		s.cancel()
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for watchers() != idle || runtime.NumGoroutine() > before+2 {
-		if time.Now().After(deadline) {
-			buf := make([]byte, 1<<16)
-			t.Fatalf("%d goroutines, %d before; %d watchers\n%s", runtime.NumGoroutine(), before, watchers()-idle, buf[:runtime.Stack(buf, true)])
-		}
+	until(t, "no goroutine is left", func() bool {
 		http.DefaultClient.CloseIdleConnections()
-		time.Sleep(5 * time.Millisecond)
-	}
+		return w.watchers() == idle && runtime.NumGoroutine() <= before+2
+	})
 }
 
 // In-process watches register with the server's end: a watch that has ended must not stay there.
@@ -389,15 +410,8 @@ func TestEndedLocalWatchesLeaveNothing(t *testing.T) {
 	watch(100)
 	before := objects()
 	watch(2000)
-	// What watches leave to goroutines of theirs may take a while on a busy machine.
-	after := objects()
-	for wait := time.Millisecond; after > before+2000 && wait < time.Second; wait *= 2 {
-		time.Sleep(wait)
-		after = objects()
-	}
-	if after > before+2000 {
-		t.Errorf("2000 watches left %d objects behind", after-before)
-	}
+	// What watches leave to goroutines of theirs may take a while.
+	until(t, "2000 watches leave fewer objects behind", func() bool { return objects() <= before+2000 })
 }
 
 func TestWatchTables(t *testing.T) {
@@ -428,7 +442,7 @@ func TestWatchProtobuf(t *testing.T) {
 		t.Run(c.kind, func(t *testing.T) {
 			w := newWorld(t)
 			put(w, "a", "1")
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			res := w.open(t, ctx, configMaps+"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true", "Accept: "+c.accept)
 			defer res.Body.Close()

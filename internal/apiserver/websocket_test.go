@@ -41,7 +41,7 @@ func (w *world) socket(path string, change func(*websocket.Config)) (*websocket.
 // shownMessage is the next message, which must be one event in text.
 func shownMessage(t *testing.T, conn *websocket.Conn) string {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	f, err := conn.NewFrameReader()
@@ -154,18 +154,7 @@ func TestWatchByWebsocketLeavesNothing(t *testing.T) {
 		shownMessage(t, conn)
 		conn.Close()
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		n := 0
-		for _, table := range w.server.cache.Stats().Tables {
-			n += table.Watchers
-		}
-		if n == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d watchers are left", n)
-		}
-	}
+	until(t, "no watcher is left", func() bool { return w.watchers() == 0 })
 }
 
 // oneToken is known; nobody else is.
