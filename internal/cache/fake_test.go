@@ -276,14 +276,17 @@ func startCache(t testing.TB, s store.Store, o Options, schemas ...Schema) (*Cac
 	return c, tables
 }
 
-// settle waits until the cache has all that the store has: longer than a reader would, for the machine may be slow.
+// patience is how long a test waits for what comes at once, unless the machine is very busy.
+const patience = 2 * time.Minute
+
+// settle waits until the cache has all that the store has.
 func settle(t testing.TB, c *Cache) {
 	t.Helper()
 	rev, err := c.store.Revision(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited, cancel := context.WithTimeout(context.Background(), time.Minute)
+	limited, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := c.progress.wait(limited, rev); err != nil {
 		t.Fatalf("the cache has reached %d of %d: %v", c.progress.reached.Load(), rev, err)

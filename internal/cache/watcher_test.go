@@ -27,7 +27,7 @@ func watch(t testing.TB, table *Table, o WatchOptions) *Watcher {
 // next returns the next batch's events as text.
 func next(t testing.TB, w *Watcher) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	b, err := w.Next(ctx)
 	if err != nil {

@@ -156,7 +156,7 @@ func TestQueueUnderStress(t *testing.T) {
 		})
 	}
 	adding.Wait()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for k := range keys {
 		for done[k].Load() != wanted[k].Load() {
 			if time.Now().After(deadline) {

@@ -401,15 +401,12 @@ func TestDiscover(t *testing.T) {
 }
 
 func TestTLSAndTimeout(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
-		select {
-		case <-in.Context().Done():
-		case <-time.After(5 * time.Second):
-		}
-	}))
+	over := make(chan bool)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	defer s.Close()
+	defer close(over)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	tr, err := New(&rest.Config{Host: s.URL, TLSClientConfig: rest.TLSClientConfig{CAData: ca}, Timeout: 50 * time.Millisecond})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,26 +131,28 @@ func TestEventWrites(t *testing.T) {
 }
 
 func TestEventRow(t *testing.T) {
-	r := Events.Erase()
-	ago := func(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
-	e := &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Name: "e"},
-		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "p", FieldPath: "f"},
-		FirstTimestamp: ago(2 * time.Hour), LastTimestamp: ago(5 * time.Minute), Count: 4,
-		Type: "Warning", Reason: "R", Message: " m\n", Source: corev1.EventSource{Component: "kubelet", Host: "n"},
-	}
-	checkRow(t, r, e, "5m", "Warning", "R", "pod/p", "f", "kubelet, n", "m", "120m", int64(4), "e")
-	single := &corev1.Event{EventTime: metav1.MicroTime(ago(3 * time.Minute)), ReportingController: "c", InvolvedObject: corev1.ObjectReference{Kind: "Node"}}
-	checkRow(t, r, single, "3m", "", "", "node", "", "c", "", "3m", int64(1), "")
-	single.Series = &corev1.EventSeries{Count: 9, LastObservedTime: metav1.MicroTime(ago(time.Minute))}
-	checkRow(t, r, single, "60s", "", "", "node", "", "c", "", "3m", int64(9), "")
-	var shown []string
-	for _, c := range r.Columns {
-		if !c.Wide {
-			shown = append(shown, c.Name)
+	synctest.Test(t, func(t *testing.T) { // where no second passes
+		r := Events.Erase()
+		ago := func(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
+		e := &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Name: "e"},
+			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "p", FieldPath: "f"},
+			FirstTimestamp: ago(2 * time.Hour), LastTimestamp: ago(5 * time.Minute), Count: 4,
+			Type: "Warning", Reason: "R", Message: " m\n", Source: corev1.EventSource{Component: "kubelet", Host: "n"},
 		}
-	}
-	if !slices.Equal(shown, []string{"Last Seen", "Type", "Reason", "Object", "Message"}) {
-		t.Errorf("%q", shown)
-	}
+		checkRow(t, r, e, "5m", "Warning", "R", "pod/p", "f", "kubelet, n", "m", "120m", int64(4), "e")
+		single := &corev1.Event{EventTime: metav1.MicroTime(ago(3 * time.Minute)), ReportingController: "c", InvolvedObject: corev1.ObjectReference{Kind: "Node"}}
+		checkRow(t, r, single, "3m", "", "", "node", "", "c", "", "3m", int64(1), "")
+		single.Series = &corev1.EventSeries{Count: 9, LastObservedTime: metav1.MicroTime(ago(time.Minute))}
+		checkRow(t, r, single, "60s", "", "", "node", "", "c", "", "3m", int64(9), "")
+		var shown []string
+		for _, c := range r.Columns {
+			if !c.Wide {
+				shown = append(shown, c.Name)
+			}
+		}
+		if !slices.Equal(shown, []string{"Last Seen", "Type", "Reason", "Object", "Message"}) {
+			t.Errorf("%q", shown)
+		}
+	})
 }

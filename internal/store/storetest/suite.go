@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Run tests stores that open makes; each is empty, belongs to its test, and is closed by open's cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
