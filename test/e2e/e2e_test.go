@@ -1,9 +1,11 @@
 // Package e2e_test drives the built binary and kubectl as a user does: as processes, by scripts that a user
 // could type. Each script in testdata has a control plane of its own, first in one process and then in
-// several. The script's language is testscript's, with three words more:
+// several. The script's language is testscript's, with a few words more:
 //
 //	kubectl ARG...            runs the embedded kubectl
-//	eventually ARG... -- RE   runs it until its output matches, for 30 seconds at most
+//	eventually ARG... -- RE   runs it until its output matches, for two minutes at most
+//	watch FILE ARG...         runs it beside the script, once it has shown something into FILE
+//	watched FILE -- RE        ends that when what it has shown matches
 //	restart [SIGNAL]          ends the server by a signal (TERM) and starts it again
 //
 // PROA names the binary; `make e2e` sets it.
@@ -26,7 +28,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func binary(t *testing.T) string {
 	t.Helper()
@@ -61,7 +63,7 @@ func run(t *testing.T, dir string, several bool) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
-			c := &cluster{bin: bin, dir: env.WorkDir, several: several}
+			c := &cluster{bin: bin, dir: env.WorkDir, several: several, watches: map[string]*process{}}
 			env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "kubeconfig"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("DATA", filepath.Join(env.WorkDir, "data"))
@@ -86,6 +88,18 @@ func run(t *testing.T, dir string, several bool) {
 				}
 			},
 			"eventually": eventually(bin),
+			"watch": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) < 2 {
+					ts.Fatalf("usage: watch FILE ARG...")
+				}
+				ts.Check(of(ts).watch(ts, args[0], args[1:]))
+			},
+			"watched": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) != 3 || args[1] != "--" {
+					ts.Fatalf("usage: watched FILE -- REGEXP")
+				}
+				ts.Check(of(ts).watched(ts, args[0], args[2]))
+			},
 			"restart": func(ts *testscript.TestScript, _ bool, args []string) {
 				signal := syscall.SIGTERM
 				if slices.Contains(args, "KILL") {
@@ -135,6 +149,7 @@ type cluster struct {
 	several  bool
 	port     string
 	running  []*process
+	watches  map[string]*process // by file
 }
 
 type process struct {
@@ -195,13 +210,49 @@ func (c *cluster) spawn(ready string, args ...string) error {
 		return err
 	}
 	c.running = append(c.running, p)
-	re := regexp.MustCompile(ready)
+	return p.shows(ready)
+}
+
+// shows waits until what a process prints matches.
+func (p *process) shows(pattern string) error {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return err
+	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if re.MatchString(p.out.String()) {
 			return nil
 		}
 	}
-	return fmt.Errorf("proa %s is not ready:\n%s", strings.Join(args, " "), p.out)
+	return fmt.Errorf("%s never showed %q:\n%s", strings.Join(p.Args, " "), pattern, p.out)
+}
+
+// watch runs kubectl until watched ends it.
+func (c *cluster) watch(ts *testscript.TestScript, file string, args []string) error {
+	p := &process{Cmd: exec.Command(c.bin, append([]string{"kubectl"}, args...)...), out: &output{}}
+	p.Stdout = p.out
+	p.Env = []string{"KUBECONFIG=" + ts.Getenv("KUBECONFIG"), "HOME=" + ts.Getenv("HOME")}
+	if err := p.Start(); err != nil {
+		return err
+	}
+	ts.Defer(func() {
+		p.Process.Kill()
+		p.Wait()
+	})
+	c.watches[file] = p
+	return p.shows(".")
+}
+
+// watched waits until a watch has shown what matches, and writes all that it has shown to its file.
+func (c *cluster) watched(ts *testscript.TestScript, file, pattern string) error {
+	p := c.watches[file]
+	if p == nil {
+		return fmt.Errorf("nothing is watched into %s", file)
+	}
+	if err := p.shows("(?s)" + pattern); err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs(file), []byte(p.out.String()), 0o600)
 }
 
 // stop ends all processes, the server last, and returns how the server ended.
