@@ -26,7 +26,7 @@
 //	@as alice               who asks from here on: a user of users.go; nobody sends no credentials
 //	@save u metadata.uid    ${u} is this field of the last answer
 //	@save t header.ETag     ${t} is this header of it
-//	@wait 300ms             waits
+//	@wait 300ms             waits, and then until the caches have what was written
 //	@differs why            the next answer of Proa is another one, and that is accepted. The test fails
 //	                        when it is not, so that no excuse outlives its reason.
 //	@without field,... why  these fields of the next answer are not compared; of a text that is body, all of it

@@ -58,7 +58,7 @@ func startProa(binary, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 		if err != nil {
 			continue // not written yet
@@ -67,7 +67,7 @@ func startProa(binary, dir string) (*server, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s, s.waitReady(20*time.Second, ended)
+		return s, s.waitReady(patience, ended)
 	}
 	stop()
 	return nil, fmt.Errorf("proa wrote no kubeconfig; see %s", dir)
@@ -109,7 +109,7 @@ func startPeer(tools, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.waitReady(2*time.Minute, ended)
+	return s, s.waitReady(patience, ended)
 }
 
 // writeKey makes the key that service account tokens are signed with.

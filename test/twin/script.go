@@ -28,6 +28,12 @@ type step struct {
 	subset  bool
 }
 
+// timed tells whether the answer is what a server has ready within the time that the request gives it, and asking again
+// changes nothing.
+func (s *step) timed() bool {
+	return s.method == "GET" && (strings.Contains(s.path, "timeoutSeconds=") || strings.Contains(s.path, "timeout="))
+}
+
 var patchTypes = map[string]string{
 	"JSONPATCH": "application/json-patch+json",
 	"MERGE":     "application/merge-patch+json",

@@ -57,7 +57,7 @@ func TestRecord(t *testing.T) {
 	defer s.stop()
 	requests := 0
 	for _, script := range scripts(t) {
-		answers, err := play(t.Context(), s, script)
+		answers, err := play(t.Context(), s, script, nil)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -83,7 +83,11 @@ func TestProa(t *testing.T) {
 	for _, script := range scripts(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txt"), func(t *testing.T) {
 			t.Parallel() // most of the time is spent waiting for watches to end
-			answers, err := play(t.Context(), s, script)
+			titles, texts, err := readGolden(goldenFile(script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers, err := play(t.Context(), s, script, texts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,16 +96,12 @@ func TestProa(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			compare(t, script, answers)
+			compare(t, script, answers, titles, texts)
 		})
 	}
 }
 
-func compare(t *testing.T, script string, answers []answer) {
-	titles, texts, err := readGolden(goldenFile(script))
-	if err != nil {
-		t.Fatal(err)
-	}
+func compare(t *testing.T, script string, answers []answer, titles, texts []string) {
 	if len(titles) != len(answers) {
 		t.Fatalf("%d requests, but %d recorded answers: run go test -record", len(answers), len(titles))
 	}
@@ -111,6 +111,7 @@ func compare(t *testing.T, script string, answers []answer) {
 			t.Fatalf("%s:%d: recorded was %q: run go test -record", script, a.step.line, titles[i])
 		}
 		if a.step.subset {
+			var err error
 			if want, a.text, err = common(want, a.text); err != nil {
 				t.Fatal(err)
 			}

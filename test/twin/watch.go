@@ -49,15 +49,26 @@ func (w *watch) read() {
 	}
 }
 
-// events writes down what a watch has sent since the last time.
-func (p *player) events(s *step) (string, error) {
+// events writes down what a watch has sent since the last time. It waits for as many events as want has, if that is
+// known, and then for more.
+func (p *player) events(s *step, want string) (string, error) {
 	w, ok := p.watches[s.watch]
 	if !ok {
 		return "", fmt.Errorf("no watch %q", s.watch)
 	}
+	expected, err := eventsIn(want)
+	if err != nil {
+		return "", err
+	}
+	media, begin := w.response.Header.Get("Content-Type"), time.Now()
 	for {
 		w.mu.Lock()
 		done := w.ended || time.Since(w.at) > quiet && time.Since(p.acted) > quiet
+		if done && !w.ended && time.Since(begin) < patience {
+			_, _, value, _ := decodeBody(media, w.text.Bytes())
+			all, _ := value.([]any)
+			done = len(all) >= expected
+		}
 		if done {
 			text := bytes.Clone(w.text.Bytes())
 			w.text.Reset()
@@ -69,4 +80,14 @@ func (p *player) events(s *step) (string, error) {
 		w.mu.Unlock()
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// eventsIn counts the events of an answer that was written down.
+func eventsIn(answer string) (int, error) {
+	if answer == "" {
+		return 0, nil
+	}
+	_, value, err := parseAnswer(answer)
+	all, _ := value.([]any)
+	return len(all), err
 }
