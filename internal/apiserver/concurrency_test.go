@@ -168,6 +168,10 @@ func TestHistory(t *testing.T) {
 			watchers.Go(func() { v.follow(ctx, tr, paged, initial, stop) })
 			return v
 		}
+		// A list of revision 0, of a store that was never written to, is not one that a watch goes on from.
+		if _, err := client.ConfigMaps.Create(ctx, tr, configMap("first")); err != nil {
+			t.Fatal(err)
+		}
 		full := begin(0)
 		all := []*watched{full}
 		<-full.listed // so it has to see all that follows
