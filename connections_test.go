@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -22,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/proa-dev/proa"
+	"github.com/proa-dev/proa/test/ports"
 )
 
 // plain sends bytes over TLS in HTTP/1.1 and returns what can be read of the answers.
@@ -168,13 +168,16 @@ func TestPipelining(t *testing.T) {
 
 // An informer follows from one server to the next: the end of the first one is no error to it.
 func TestStopIsNoErrorToInformers(t *testing.T) {
-	dir := t.TempDir()
-	s, client := start(t, proa.Config{DataDir: dir})
-	_, text, _ := net.SplitHostPort(strings.TrimPrefix(s.URL(), "https://"))
-	port, err := strconv.Atoi(text)
+	free, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
+	port, err := strconv.Atoi(free)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := proa.Config{DataDir: t.TempDir(), SecurePort: port}
+	s, client := start(t, config)
 	failed := make(chan error, 100)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace("default"))
 	informer := factory.Core().V1().ConfigMaps().Informer()
@@ -205,7 +208,7 @@ func TestStopIsNoErrorToInformers(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Errorf("the end: %v", err)
 	}
-	_, next := start(t, proa.Config{DataDir: dir, SecurePort: port})
+	_, next := start(t, config)
 	create(next, "after")
 	for {
 		select {

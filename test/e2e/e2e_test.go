@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/proa-dev/proa/test/ports"
 )
 
 const patience = 2 * time.Minute
@@ -181,15 +183,17 @@ func (c *cluster) start() error {
 	if c.several {
 		command = []string{"apiserver"}
 	}
-	port := c.port
-	if port == "" {
-		port = "0"
+	if c.port == "" {
+		port, err := ports.Free() // it is the server's while that restarts
+		if err != nil {
+			return err
+		}
+		c.port = port
 	}
-	api := append(command, "--data-dir", data, "--secure-port", port, "--kubeconfig", filepath.Join(c.dir, "kubeconfig"), "-v", "1")
-	if err := c.spawn(`https://127\.0\.0\.1:(\d+)`, api...); err != nil {
+	api := append(command, "--data-dir", data, "--secure-port", c.port, "--kubeconfig", filepath.Join(c.dir, "kubeconfig"), "-v", "1")
+	if err := c.spawn(`https://127\.0\.0\.1:`+c.port, api...); err != nil {
 		return err
 	}
-	c.port = regexp.MustCompile(`https://127\.0\.0\.1:(\d+)`).FindStringSubmatch(c.running[0].out.String())[1]
 	if !c.several {
 		return nil
 	}

@@ -3,7 +3,6 @@ package etcd
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 
 	engine "github.com/proa-dev/proa/internal/store/etcd"
+	"github.com/proa-dev/proa/test/ports"
 )
 
 // cluster is etcd members in this process.
@@ -46,9 +46,8 @@ func newCluster(t testing.TB, size int) *cluster {
 		m.config.ListenPeerUrls, m.config.AdvertisePeerUrls = []url.URL{parse(t, peer)}, []url.URL{parse(t, peer)}
 		m.config.UnsafeNoFsync = true // the tests kill members, not machines
 		m.config.LogLevel, m.config.LogOutputs = "fatal", []string{filepath.Join(m.config.Dir + ".log")}
-		m.config.TickMs, m.config.ElectionMs = 50, 500
 		if size == 1 {
-			m.config.TickMs, m.config.ElectionMs = 10, 100
+			m.config.TickMs, m.config.ElectionMs = 10, 100 // it has nobody to wait for
 		}
 		peers += fmt.Sprintf(",%s=%s", name, peer)
 		c.members = append(c.members, m)
@@ -88,7 +87,7 @@ func (c *cluster) await(i int) {
 	c.t.Helper()
 	select {
 	case <-c.members[i].server.Server.ReadyNotify():
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatalf("etcd member %d is not ready", i)
 	}
 }
@@ -111,7 +110,7 @@ func (c *cluster) restart(i int) {
 // leader is the index of the member that leads.
 func (c *cluster) leader() int {
 	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for i, m := range c.members {
 			if m.server != nil && m.server.Server.Leader() == m.server.Server.MemberID() {
 				return i
@@ -148,12 +147,11 @@ func open(t testing.TB, o engine.Options) *engine.Engine {
 
 func freeURL(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	return "http://127.0.0.1:" + port
 }
 
 func parse(t testing.TB, text string) url.URL {

@@ -18,10 +18,12 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/proa-dev/proa/test/ports"
 )
 
 // Patience is for how long tests wait for what must happen.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 // Cluster is a running control plane.
 type Cluster struct {
@@ -30,6 +32,7 @@ type Cluster struct {
 	Dir        string // the test's own, where Kubeconfig lies
 	Data       string // the server's data directory
 	bin        string
+	port       string
 	args       []string
 	process    *exec.Cmd
 	log        *log
@@ -88,11 +91,14 @@ func Run(dir string, args ...string) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig"), Data: filepath.Join(dir, "data"), log: &log{}, bin: bin, args: args}
-	return c, c.start("0")
+	if c.port, err = ports.Free(); err != nil { // it is the server's while that restarts
+		return nil, err
+	}
+	return c, c.start()
 }
 
-func (c *Cluster) start(port string) error {
-	c.process = exec.Command(c.bin, append([]string{"server", "--data-dir", c.Data, "--secure-port", port, "--kubeconfig", c.Kubeconfig, "-v", "1"}, c.args...)...)
+func (c *Cluster) start() error {
+	c.process = exec.Command(c.bin, append([]string{"server", "--data-dir", c.Data, "--secure-port", c.port, "--kubeconfig", c.Kubeconfig, "-v", "1"}, c.args...)...)
 	out, err := c.process.StdoutPipe()
 	if err != nil {
 		return err
@@ -117,8 +123,7 @@ func (c *Cluster) Restart() error {
 	if err := c.Stop(); err != nil {
 		return err
 	}
-	_, port, _ := strings.Cut(strings.TrimPrefix(c.URL, "https://"), ":")
-	return c.start(port)
+	return c.start()
 }
 
 // Stop ends the server and says how it ended.
