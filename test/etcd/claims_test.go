@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,21 +169,27 @@ func TestTwoServersShareRanges(t *testing.T) {
 	_, one := startServer(t, t.TempDir(), c.endpoints(), proa.Parts...)
 	_, two := startServer(t, t.TempDir(), c.endpoints(), proa.Parts...)
 	const each, rounds = 4, 25
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var made atomic.Int64
 	var all sync.WaitGroup
 	for i, client := range []*kubernetes.Clientset{one, two} {
 		for w := range each {
 			all.Go(func() {
-				for n := range rounds {
+				for n, mine := 0, 0; mine < rounds && ctx.Err() == nil; n++ {
 					name := fmt.Sprintf("s%d-%d-%d", i, w, n)
 					s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{
 						Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal,
 						Ports: []corev1.ServicePort{{Port: 80}},
 					}}
 					_, err := client.CoreV1().Services("default").Create(t.Context(), s, metav1.CreateOptions{})
-					if err != nil && !unlucky(err) {
+					if err == nil {
+						mine++
+						made.Add(1)
+					} else if !unlucky(err) {
 						t.Errorf("%s: %v", name, err)
 					}
-					if n%2 == 0 {
+					if mine%2 == 0 {
 						err = client.CoreV1().Services("default").Delete(t.Context(), name, metav1.DeleteOptions{})
 					}
 					if err != nil && !unlucky(err) && !apierrors.IsNotFound(err) {
@@ -192,7 +199,9 @@ func TestTwoServersShareRanges(t *testing.T) {
 			})
 		}
 	}
-	time.Sleep(time.Second)
+	for made.Load() < each && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
 	leader := c.leader()
 	c.stop(leader)
 	time.Sleep(time.Second)

@@ -46,7 +46,7 @@ func TestReachedMovesWithoutEvents(t *testing.T) {
 		if err != nil || told != rev+int64(i)+1 {
 			t.Fatalf("revision %d, %v; want %d", told, err, rev+int64(i)+1)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		begin := time.Now()
 		events, err := st.Next(ctx)
 		cancel()
