@@ -125,7 +125,7 @@ func TestLeaderElection(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		e := must(leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock:          &resourcelock.LeaseLock{LeaseMeta: metav1.ObjectMeta{Name: "helm", Namespace: "default"}, Client: k.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: name}},
-			LeaseDuration: 3 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
+			LeaseDuration: 2 * cluster.Patience, RenewDeadline: cluster.Patience, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
 			Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { leads <- name }, OnStoppedLeading: func() {}},
 		}))(t)
 		done := make(chan struct{})

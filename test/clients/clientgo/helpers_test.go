@@ -42,6 +42,16 @@ func clientset(t testing.TB, config *rest.Config) *kubernetes.Clientset {
 	return must(kubernetes.NewForConfig(config))(t)
 }
 
+// answers waits until a client has a connection to a server that was started again: it may find out with a request that
+// the one before is gone, and not every request may be sent twice.
+func answers(t testing.TB, k kubernetes.Interface) {
+	t.Helper()
+	cluster.Eventually(t, "the server answers", func() error {
+		_, err := k.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{})
+		return err
+	})
+}
+
 // speaking is a configuration whose typed clients send and take a media type.
 func speaking(config *rest.Config, mediaType string) *rest.Config {
 	config = rest.CopyConfig(config)

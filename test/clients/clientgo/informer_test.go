@@ -90,6 +90,7 @@ func TestInformers(t *testing.T) {
 			if err := c.Restart(); err != nil {
 				t.Fatal(err)
 			}
+			answers(t, writer)
 			random.steps(100)
 			random.mark()
 			select {

@@ -106,10 +106,12 @@ func seems(d *appsv1.Deployment, boats int32, captain string, manned corev1.Cond
 // manage runs the operator in a manager that is its leader, until the test ends.
 func manage(t *testing.T, to *rest.Config) {
 	t.Helper()
-	again := true // both subtests make a controller of this name
+	term, renewal := 2*cluster.Patience, cluster.Patience // a busy machine does not depose it
+	again := true                                         // both subtests make a controller of this name
 	m, err := ctrl.NewManager(to, ctrl.Options{
 		Metrics:        server.Options{BindAddress: "0"},
 		LeaderElection: true, LeaderElectionID: "fleets", LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
+		LeaseDuration: &term, RenewDeadline: &renewal,
 		Controller: config.Controller{SkipNameValidation: &again},
 	})
 	if err != nil {

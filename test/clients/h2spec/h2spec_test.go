@@ -2,6 +2,9 @@
 package h2spec
 
 import (
+	"crypto/tls"
+	"errors"
+	"net/http"
 	"net/url"
 	"os/exec"
 	"strconv"
@@ -37,6 +40,18 @@ func TestHTTP2IsWhatItSays(t *testing.T) {
 	if out, err := apply.CombinedOutput(); err != nil {
 		t.Fatalf("kubectl apply: %v\n%s", err, out)
 	}
+	anybody := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	cluster.Eventually(t, "anybody may list", func() error {
+		answer, err := anybody.Get(c.URL + "/api/v1/namespaces/default/configmaps")
+		if err != nil {
+			return err
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return errors.New(answer.Status)
+		}
+		return nil
+	})
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		t.Fatal(err)

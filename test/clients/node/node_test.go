@@ -16,7 +16,7 @@ func TestJavaScriptClient(t *testing.T) {
 		t.Fatalf("run test/clients/fetch: %v", err)
 	}
 	c := cluster.Start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "--test", "client.test.mjs")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)

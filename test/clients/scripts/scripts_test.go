@@ -1,7 +1,7 @@
 // Package scripts_test runs clients that are programs, by scripts that a user could type. Each script in
 // testdata has a control plane of its own. The language is testscript's, with three words more:
 //
-//	eventually PROGRAM ARG... -- RE  runs a program until its output matches, for 30 seconds at most
+//	eventually PROGRAM ARG... -- RE  runs a program until its output matches, for two minutes at most
 //	restart                          ends the server and starts it again
 //	certificate NAME [WORD...]       makes NAME.crt and NAME.key, of the WORDs: 'expired', 'foreign' (of
 //	                                 another CA than the cluster's)
