@@ -38,7 +38,7 @@ check: ## formatting, vet and the rules of the house
 	$(GO) vet ./...
 
 unit: ## unit tests: the inner loop
-	$(GO) test ./internal/... ./cmd/... ./test/ports .
+	$(GO) test ./internal/... ./cmd/... ./proatest ./test/ports .
 	cd test/bench && $(GO) test ./...
 
 race: ## the tests of what is concurrent, under the race detector
