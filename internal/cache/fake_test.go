@@ -279,6 +279,17 @@ func startCache(t testing.TB, s store.Store, o Options, schemas ...Schema) (*Cac
 // patience is how long a test waits for what comes at once, unless the machine is very busy.
 const patience = 2 * time.Minute
 
+// patiently reads until the cache has what is asked for, which it waits for itself, but not that long.
+func patiently[T any](read func() (T, error)) (T, error) {
+	for deadline := time.Now().Add(patience); ; {
+		v, err := read()
+		var future *FutureError
+		if !errors.As(err, &future) || time.Now().After(deadline) {
+			return v, err
+		}
+	}
+}
+
 // settle waits until the cache has all that the store has.
 func settle(t testing.TB, c *Cache) {
 	t.Helper()

@@ -285,7 +285,7 @@ func startWatcher(t *testing.T, ctx context.Context, rng *rand.Rand, table *Tabl
 		o.After = r.after
 	}
 	// The watch itself must outlive ctx, which only ends the reading.
-	w, err := table.Watch(context.Background(), o)
+	w, err := patiently(func() (*Watcher, error) { return table.Watch(context.Background(), o) })
 	var expired *ExpiredError
 	if errors.As(err, &expired) && o.After < expired.Oldest {
 		return nil
@@ -307,7 +307,7 @@ func checkReads(t *testing.T, rng *rand.Rand, f *fakeStore, table *Table) {
 	t.Helper()
 	all := modelSelector{wants: func(_, value string) bool { return value != "" && value != "garbage" }}
 	ctx := context.Background()
-	s, err := table.Snapshot(ctx, At{Consistency: Consistent})
+	s, err := patiently(func() (*Snapshot, error) { return table.Snapshot(ctx, At{Consistency: Consistent}) })
 	if err != nil {
 		t.Fatal(err)
 	}
