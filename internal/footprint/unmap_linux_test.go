@@ -55,11 +55,13 @@ func TestUnmapFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Munmap(data)
-	if got := bytes.Count(data, []byte{7}); got != size { // reads every page
-		t.Fatalf("%d bytes of the file are there", got)
-	}
-	if got := resident(t, path); got != size {
-		t.Errorf("%d bytes are resident of a file that was read", got)
+	for got, tries := 0, 0; got != size; tries++ { // a machine that is short of memory may take pages away
+		if n := bytes.Count(data, []byte{7}); n != size { // reads every page
+			t.Fatalf("%d bytes of the file are there", n)
+		}
+		if got = resident(t, path); got != size && tries == 100 {
+			t.Fatalf("%d bytes are resident of a file that was read", got)
+		}
 	}
 	unmapFile(path)
 	if got := resident(t, path); got != 0 {

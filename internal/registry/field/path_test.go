@@ -47,7 +47,7 @@ func TestPathsReadAsApimachinerys(t *testing.T) {
 }
 
 func TestNowhereDoesNotGrow(t *testing.T) {
-	if n := testing.AllocsPerRun(10, func() {
+	if n := testing.AllocsPerRun(1000, func() {
 		if p := Nowhere.Child("a", "b").Index(123).Key("c"); p != Nowhere {
 			t.Errorf("somewhere: %s", p)
 		}
