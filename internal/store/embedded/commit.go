@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -14,41 +13,45 @@ import (
 
 // The commit pipeline.
 //
-// Many callers of Commit, one writer, one acknowledger:
+// Many callers of Commit; a few carriers, each of which takes a group of commits the whole way; three gates that keep the
+// order:
 //
-//	Commit ──► queue ──► writer: gather a group, check preconditions,    ──► acknowledger: await the sync,
-//	                     assign revisions, write one batch (not synced)      install the view, publish to
-//	                        ▲                                                the tail, answer the callers
-//	                        └───────────── the log is free ──────────────────────┘
+//	Commit ──► queue ──► the turn: gather a group, check preconditions,   ──► the device: ──► the order: install the
+//	                     assign revisions, wait for the device, write to      sync the        view, publish to the
+//	                     the log and to the index                             log             tail, answer
 //
-// The writer takes what waits as the beginning of a group. It checks each request in order against the
-// state after the one before it: first what this group already changes (overlay), then Pebble, which
-// shows earlier groups as soon as they are written. Requests whose preconditions hold become one Pebble
-// batch. As long as the group before is being synced, the batch goes on growing with what comes (up to
-// groupBytes); it is written, to the log and the memtable, when that sync is done. So a sync carries all
-// that came during the one before it, and whoever comes waits for what is left of one sync and for its
-// own. What a group costs besides (checking, encoding) happens while the device is busy.
+// Who has the turn takes what waits as the beginning of a group. Each request is checked in order against the state after
+// the one before it: first what this group already changes (overlay), then the index, which shows earlier groups as soon as
+// they are written. The writes of requests whose preconditions hold become one frame of the log and one batch of the index.
+// As long as the group before is being synced, the group goes on growing with what comes (up to groupBytes); it is written
+// when that sync is done. So a sync carries all that came during the one before it, and whoever comes waits for what is left
+// of one sync and for its own. What a group costs besides (checking, encoding) happens while the device is busy. A commit
+// that comes alone is carried by one goroutine from the queue to its answer.
 //
 // Invariants:
 //
-//  1. Only the writer assigns revisions and writes live, commit, forward, expiry and state records.
-//     Revisions are dense: revision n+1 is in the same batch as n or in the next one.
-//  2. Groups become durable in the order in which they were written (one log, synced by prefix), and
-//     the acknowledger handles them in that order.
+//  1. Only who has the turn writes to the log and to the index. Revisions are dense: revision n+1 is in the same frame as
+//     n or in the next one.
+//  2. Groups become durable in the order in which they were written (one log, synced by prefix), and are shown in that
+//     order.
 //  3. What a reader or a caller is told follows from durable commits only: readers use views, which
 //     appear when their group is durable; a failed precondition is reported after the group that it was
 //     checked against is durable, even if it has nothing to write itself.
 //  4. A commit is in the latest view and in the tail before its caller is answered.
-//  5. After a failed write or sync nothing is acknowledged any more, for nobody knows what the device
+//  5. The index on the device is not ahead of the log on the device (see disk.go), so what it lacks after a crash is at
+//     the log's end, and is put into it by the next Open (replay.go).
+//  6. After a failed write or sync nothing is acknowledged any more, for nobody knows what the device
 //     holds: the engine serves reads of the last durable view until it is opened again. The operation
 //     that failed never returns (see disk.go), so the pipeline may stand still from then on, and those
 //     who wait for it are told by failure.
 //
-// With Batch and Memory the acknowledger waits for no sync, and "durable" above means written.
+// With Batch and Memory nobody waits for a sync, and "durable" above means written.
 
 const (
-	// groupBytes bounds a group, so that its batch stays a small part of a memtable.
+	// groupBytes bounds a group, so that its first commits do not wait for long.
 	groupBytes = 1 << 20
+	// carriers is how many groups can be under way: one gathers, one is being synced, one is answered.
+	carriers = 3
 	// requestOverhead is what a request is counted for beside its values.
 	requestOverhead = 256
 )
@@ -56,6 +59,8 @@ const (
 // request is one call of Commit on its way through the pipeline.
 type request struct {
 	ops []store.Op
+	// task is what the engine itself wants written, instead of ops.
+	task func(w *writer, g *group) error
 	// rev and err are the answer, there when done is closed.
 	rev  store.Revision
 	err  error
@@ -150,8 +155,10 @@ type group struct {
 	requests []*request
 	// bytes is the sum of the requests'.
 	bytes int64
-	// batch is nil if the group has nothing to write.
+	// batch is what goes to the index, nil if the group has nothing to write.
 	batch *pebble.Batch
+	// logged is whether something goes to the log.
+	logged bool
 	// view is the state after the group; nil if batch is.
 	view  *view
 	state stateRecord
@@ -198,253 +205,34 @@ func (e *Engine) submit(ops []store.Op) (*request, error) {
 	return r, nil
 }
 
+// do has the pipeline carry out a task of the engine's own, which may take of the room that commits leave alone.
+func (e *Engine) do(task func(w *writer, g *group) error) error {
+	if err := e.failure.get(); err != nil {
+		return err
+	}
+	r := newRequest(nil)
+	r.task = task
+	if err := e.queue.put(r); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-e.failure.happened:
+		return e.failure.get()
+	}
+}
+
 func (e *Engine) noSpace() error { return fmt.Errorf("%w: %s", store.ErrNoSpace, e.opts.Dir) }
 
-// writer turns requests into groups on disk. Its fields are its goroutine's alone.
-type writer struct {
-	e *Engine
-	// free has an element when no group is being synced. The writer takes it with every group, and the
-	// acknowledger gives it back.
-	free chan struct{}
-	// state after the last commit.
-	state stateRecord
-	// overlay holds what the group in the making has changed.
-	overlay map[string]liveRecord
-	// present reads what was there before the group; nil until it is needed.
-	present *pebble.Iterator
-	// found holds the present records of the request in the making, one for each op.
-	found []liveRecord
-	// log holds the commit records of the group in the making.
-	log []commitRecord
-}
-
-// run ends when the queue is closed and empty.
-func (w *writer) run(out chan<- *group) {
-	defer close(out)
-	for !w.e.queue.drained() {
-		<-w.e.queue.filled
-		g := &group{expiry: never}
-		whole := w.add(g)
-		if len(g.requests) == 0 {
-			continue
-		}
-		w.gather(g, whole)
-		w.seal(g)
-		out <- g
-	}
-}
-
-// gather adds to the group what comes until the log is free.
-func (w *writer) gather(g *group, whole bool) {
+// carry ends when the queue is closed and empty.
+func (e *Engine) carry() {
 	for {
-		filled := w.e.queue.filled
-		if whole {
-			filled = nil
-		}
-		select {
-		case <-w.free:
+		g := e.writer.group()
+		if g == nil {
 			return
-		case <-filled:
-			whole = w.add(g)
 		}
-	}
-}
-
-// add checks the requests that wait, in order, and puts the effects of those that hold into the group's
-// batch.
-func (w *writer) add(g *group) (whole bool) {
-	first := len(g.requests)
-	whole = w.e.queue.take(g)
-	now := max(time.Now().UnixMilli(), w.state.time)
-	for _, r := range g.requests[first:] {
-		if r.err = w.check(r.ops); r.err != nil {
-			continue
-		}
-		if g.batch == nil {
-			g.batch = w.e.db.NewBatch()
-		}
-		w.state.time = now
-		w.put(g, r)
-	}
-	return whole
-}
-
-// seal completes the group's batch and writes it.
-func (w *writer) seal(g *group) {
-	clear(w.overlay)
-	g.err = w.forget()
-	if g.batch == nil {
-		return
-	}
-	// The commit records come last and together: neighbours, which the memtable takes without a search.
-	for i, log := range w.log {
-		putLog(g.batch, w.state.revision-store.Revision(len(w.log)-1-i), log)
-	}
-	clear(w.log)
-	w.log = w.log[:0]
-	g.state = w.state
-	mustBatch(g.batch.Set(stateKey, w.state.encode(stateKey), nil))
-	g.err = w.write(g)
-}
-
-// check finds the present records of the ops' keys and compares them with the preconditions.
-func (w *writer) check(ops []store.Op) error {
-	w.found = w.found[:0]
-	for i := range ops {
-		op := &ops[i]
-		live, err := w.lookUp(op.Key)
-		if err != nil {
-			return err
-		}
-		if !op.Holds(live.revision) {
-			actual := store.KV{Key: op.Key, Value: live.value, Revision: live.revision}
-			return &store.ConflictError{Key: op.Key, Expect: op.Expect, Actual: actual}
-		}
-		w.found = append(w.found, live)
-	}
-	return nil
-}
-
-// lookUp finds the key as the group has left it so far. It reads with one iterator a group and not with
-// Pebble's Get, which does without the Bloom filters of the largest level and so reads a block for each
-// key that does not exist.
-func (w *writer) lookUp(key string) (live liveRecord, err error) {
-	if live, ok := w.overlay[key]; ok {
-		return live, nil
-	}
-	k := liveKey(key)
-	if w.present == nil {
-		w.present, err = w.e.db.NewIter(&pebble.IterOptions{
-			LowerBound: []byte{liveSpace}, UpperBound: []byte{liveSpace + 1}, UseL6Filters: true,
-		})
-		if err != nil {
-			return live, readError(k, err)
-		}
-	}
-	if !w.present.SeekPrefixGE(k) {
-		if err := w.present.Error(); err != nil {
-			return live, readError(k, err)
-		}
-		return live, nil
-	}
-	record, err := w.present.ValueAndErr()
-	if err != nil {
-		return live, readError(k, err)
-	}
-	if live, err = decodeLive(k, record); err != nil {
-		return liveRecord{}, err
-	}
-	live.value = append([]byte{}, live.value...)
-	return live, nil
-}
-
-// forget closes the iterator; the next group needs one that sees this group.
-func (w *writer) forget() error {
-	if w.present == nil {
-		return nil
-	}
-	err := w.present.Close()
-	w.present = nil
-	return err
-}
-
-// put writes a request's effects into the batch, under the next revision.
-func (w *writer) put(g *group, r *request) {
-	w.state.revision++
-	r.rev = w.state.revision
-	r.events = make([]store.Event, 0, len(r.ops))
-	log := commitRecord{time: w.state.time, changes: make([]change, 0, len(r.ops))}
-	for i := range r.ops {
-		op, prev := &r.ops[i], w.found[i]
-		if op.Check {
-			continue
-		}
-		expiry := w.putLive(g, op, prev)
-		g.expiry = min(g.expiry, expiry)
-		log.changes = append(log.changes, change{key: op.Key, deleted: op.Value == nil, prevRevision: prev.revision, prev: prev.value})
-		event := store.Event{
-			Revision: r.rev, Key: op.Key, Value: op.Value, Hint: op.Hint,
-			Prev: prev.value, PrevRevision: prev.revision,
-		}
-		if prev.revision == 0 {
-			event.Prev = nil
-		}
-		r.events = append(r.events, event)
-		if prev.revision > w.e.history.forgotten.Load() {
-			k := forwardKey(prev.revision, op.Key)
-			mustBatch(g.batch.Set(k, encodeNumber(k, r.rev), nil))
-		}
-	}
-	// The total includes the record's own size, as of before the total was known: totals are for measuring
-	// the log, and a byte more or less in one record is no matter.
-	w.state.total += int64(log.size())
-	log.total = w.state.total
-	w.log = append(w.log, log)
-}
-
-// putLive replaces a key's live record and its place in the expiry index.
-func (w *writer) putLive(g *group, op *store.Op, prev liveRecord) (expiry int64) {
-	if prev.expiry != 0 {
-		mustBatch(g.batch.Delete(expiryKey(prev.expiry, op.Key), nil))
-	}
-	if op.Value == nil {
-		w.overlay[op.Key] = liveRecord{}
-		mustBatch(g.batch.Delete(liveKey(op.Key), nil))
-		return never
-	}
-	live := liveRecord{revision: w.state.revision, value: op.Value}
-	if op.TTL > 0 {
-		live.expiry = w.state.time + max(1, op.TTL.Milliseconds())
-		mustBatch(g.batch.Set(expiryKey(live.expiry, op.Key), nil, nil))
-	}
-	w.overlay[op.Key] = live
-	set := g.batch.SetDeferred(1+len(op.Key), live.size())
-	set.Key[0] = liveSpace
-	copy(set.Key[1:], op.Key)
-	live.encode(set.Key, set.Value)
-	mustBatch(set.Finish())
-	if live.expiry == 0 {
-		return never
-	}
-	return live.expiry
-}
-
-// putLog writes a commit record.
-func putLog(b *pebble.Batch, rev store.Revision, log commitRecord) {
-	set := b.SetDeferred(logKeyLen, log.size())
-	appendLogKey(set.Key[:0], rev)
-	log.encode(set.Key, set.Value)
-	mustBatch(set.Finish())
-}
-
-// mustBatch is for operations on a batch in memory, which fail only if it grows beyond 4 GiB.
-func mustBatch(err error) {
-	if err != nil {
-		panic(fmt.Sprintf("a group of at most %d bytes and one request did not fit a batch: %v", groupBytes, err))
-	}
-}
-
-// write gives the group to Pebble, without waiting for the sync, and takes the view after it.
-func (w *writer) write(g *group) (err error) {
-	if err = errors.Join(g.err, w.e.failure.get()); err != nil {
-		return err
-	}
-	if w.e.opts.Durability == Sync {
-		err = w.e.db.ApplyNoSyncWait(g.batch, pebble.Sync)
-	} else {
-		err = w.e.db.Apply(g.batch, pebble.NoSync)
-	}
-	if err != nil {
-		return err
-	}
-	g.view = newView(w.e.db, g.state.revision)
-	return nil
-}
-
-// acknowledge ends when the writer does.
-func (e *Engine) acknowledge(groups <-chan *group, free chan<- struct{}) {
-	for g := range groups {
-		err := e.settle(g, free)
+		err := e.settle(g)
 		if err != nil {
 			err = e.failure.set(err)
 		}
@@ -454,13 +242,15 @@ func (e *Engine) acknowledge(groups <-chan *group, free chan<- struct{}) {
 	}
 }
 
-// settle waits until the group is durable and shows it to readers.
-func (e *Engine) settle(g *group, free chan<- struct{}) error {
+// settle makes the group durable and shows it to readers.
+func (e *Engine) settle(g *group) error {
 	err := errors.Join(g.err, e.failure.get())
-	if err == nil && g.batch != nil && e.opts.Durability == Sync {
-		err = g.batch.SyncWait()
+	if err == nil && g.logged && e.opts.Durability == Sync {
+		err = e.log.sync()
 	}
-	free <- struct{}{}
+	e.writer.order.Lock()
+	defer e.writer.order.Unlock()
+	e.writer.device <- struct{}{}
 	if err != nil || g.batch == nil {
 		return err
 	}

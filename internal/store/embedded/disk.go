@@ -27,7 +27,8 @@ import (
 // learns of that either, can do no more harm, and goes on serving reads. What it held stays in memory
 // until the process ends.
 //
-// Names and logs: when a file's name becomes durable, and how a log is written, is in names.go and log.go.
+// The index must not know what the log has not: before anything is written to a manifest of Pebble, which is what makes
+// tables part of it, beforeManifest makes the log durable.
 //
 // While a new store is being made, an error is just an error. While one that exists is being opened, only
 // writes that meet a full device wait (see await); all of it holds from arm on.
@@ -40,7 +41,8 @@ type disk struct {
 	onStall   func()
 
 	awaiting, armed atomic.Bool
-	names           names
+	// beforeManifest is set by arm.
+	beforeManifest func() error
 	// stalled is how many operations wait for room.
 	stalled atomic.Int32
 	failed  atomic.Bool
@@ -109,12 +111,9 @@ func (d *disk) usage() (free, reserve int64) {
 func (d *disk) await() { d.awaiting.Store(true) }
 
 // arm begins the rules; the store is open.
-func (d *disk) arm() error {
-	if err := d.names.open(d.FS, d.dir); err != nil {
-		return err
-	}
+func (d *disk) arm(beforeManifest func() error) {
+	d.beforeManifest = beforeManifest
 	d.armed.Store(true)
-	return nil
 }
 
 // keep puts off the removal of files until end is called.
@@ -240,19 +239,14 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name == d.dir {
-		return &ownDir{diskFile{File: f, disk: d}}, nil
-	}
 	return &diskFile{File: f, disk: d}, nil
 }
 
 func (d *disk) Rename(oldname, newname string) error {
-	defer d.names.changed()
 	return d.attempt(func() error { return d.FS.Rename(oldname, newname) })
 }
 
 func (d *disk) Link(oldname, newname string) error {
-	defer d.names.changed()
 	return d.attempt(func() error { return d.FS.Link(oldname, newname) })
 }
 
@@ -269,18 +263,16 @@ func (d *disk) attemptNew(name string, open func() (vfs.File, error)) (vfs.File,
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasSuffix(name, logSuffix) {
-		return d.newLog(f)
+	if strings.HasPrefix(d.PathBase(name), "MANIFEST-") {
+		return &manifest{diskFile{File: f, disk: d}}, nil
 	}
-	return &diskFile{File: f, disk: d, name: d.names.add()}, nil
+	return &diskFile{File: f, disk: d}, nil
 }
 
 // diskFile is a file that is written under the disk's rules.
 type diskFile struct {
 	vfs.File
 	disk *disk
-	// name is nil if it is durable, or that is not this file's business.
-	name *name
 }
 
 func (f *diskFile) Write(p []byte) (int, error) {
@@ -293,32 +285,47 @@ func (f *diskFile) Write(p []byte) (int, error) {
 	return written, err
 }
 
-func (f *diskFile) Sync() error     { return f.sync(f.File.Sync) }
-func (f *diskFile) SyncData() error { return f.sync(f.File.SyncData) }
+func (f *diskFile) WriteAt(p []byte, at int64) (int, error) {
+	written := 0
+	err := f.disk.attempt(func() error {
+		n, err := f.File.WriteAt(p[written:], at+int64(written))
+		written += n
+		return err
+	})
+	return written, err
+}
 
-// SyncTo promises nothing unless it is full.
+// fill writes what need not be there. It waits for no room.
+func (f *diskFile) fill(p []byte, at int64) (fits bool, err error) {
+	err = f.disk.attempt(func() error {
+		_, err := f.File.WriteAt(p, at)
+		if noRoom(err) {
+			return nil
+		}
+		fits = err == nil
+		return err
+	})
+	return fits, err
+}
+
+func (f *diskFile) Sync() error     { return f.disk.attemptSync(f.File.Sync) }
+func (f *diskFile) SyncData() error { return f.disk.attemptSync(f.File.SyncData) }
+
 func (f *diskFile) SyncTo(length int64) (full bool, err error) {
 	err = f.disk.attemptSync(func() (err error) { full, err = f.File.SyncTo(length); return err })
-	if err == nil && full {
-		err = f.sync(func() error { return nil })
-	}
 	return full, err
 }
 
-// Close leaves a name that no sync has made durable to the next sync of the directory.
-func (f *diskFile) Close() error {
-	f.name.abandon()
-	return f.File.Close()
-}
+// manifest is Pebble's list of its tables.
+type manifest struct{ diskFile }
 
-// sync makes the content durable, and the name.
-func (f *diskFile) sync(content func() error) error {
-	return f.disk.attemptSync(func() error {
-		if err := content(); err != nil {
-			return err
+func (f *manifest) Write(p []byte) (int, error) {
+	if f.disk.armed.Load() {
+		if err := f.disk.beforeManifest(); err != nil {
+			return 0, err
 		}
-		return f.name.settle()
-	})
+	}
+	return f.diskFile.Write(p)
 }
 
 // attemptSync runs a sync operation. It is never tried twice, not even when it failed for want of room: what a

@@ -19,15 +19,18 @@ type Engine struct {
 	disk *disk
 	lock *pebble.Lock
 	// db is nil while full is true: nothing is written then, and reads go to a view of another one.
-	db      *pebble.DB
-	full    atomic.Bool
-	failure *failure
-	queue   *queue
-	readers *readers
-	tail    *tail
-	history *history
-	expirer *expirer
-	syncer  *syncer
+	db        *pebble.DB
+	full      atomic.Bool
+	failure   *failure
+	log       *log
+	writer    *writer
+	queue     *queue
+	readers   *readers
+	tail      *tail
+	history   *history
+	expirer   *expirer
+	collector *collector
+	syncer    *syncer
 	// closedAt is the revision that the directory was last closed at.
 	closedAt store.Revision
 	pipeline sync.WaitGroup
@@ -41,28 +44,27 @@ type Engine struct {
 var _ store.Store = (*Engine)(nil)
 
 // start begins the pipeline and the background work, from the state that was found on disk.
-func (e *Engine) start(first *view, state stateRecord, oldest store.Revision) {
+func (e *Engine) start(first *view, oldest store.Revision) {
 	e.queue = newQueue()
 	e.readers = newReaders(first)
-	e.tail = &tail{last: state.revision, oldest: oldest, limit: e.opts.TailBytes}
+	e.tail = &tail{last: first.revision, oldest: oldest, limit: e.opts.TailBytes}
 	e.history = &history{e: e, wake: make(chan struct{}, 1)}
 	e.history.oldest.Store(oldest)
-	e.history.forgotten.Store(oldest)
 	e.expirer = &expirer{e: e, wake: make(chan struct{}, 1)}
 	e.expirer.next.Store(never)
+	e.collector = &collector{e: e, wake: make(chan struct{}, 1), spoiled: make(map[uint64]bool)}
 	e.syncer = &syncer{e: e}
 	e.stop = make(chan struct{})
-
-	groups, free := make(chan *group), make(chan struct{}, 1)
-	free <- struct{}{}
-	w := &writer{e: e, state: state, free: free, overlay: make(map[string]liveRecord)}
-	e.pipeline.Go(func() { w.run(groups) })
-	e.pipeline.Go(func() { e.acknowledge(groups, free) })
+	for range carriers {
+		e.pipeline.Go(e.carry)
+	}
 	go e.readers.retire()
 	e.background.Go(func() { e.history.run(e.stop) })
 	e.background.Go(func() { e.expirer.run(e.stop) })
+	e.background.Go(func() { e.collector.run(e.stop) })
+	e.collector.look()
 	if e.full.Load() {
-		e.background.Go(func() { e.awaitRoom(state) })
+		e.background.Go(e.awaitRoom)
 	}
 }
 
@@ -151,7 +153,6 @@ func (e *Engine) Close() error {
 
 func (e *Engine) close() error {
 	e.disk.release()
-	defer e.disk.names.close() // of a directory that nothing is written to any more
 	close(e.stop)
 	e.queue.close()
 	drained := make(chan struct{})
@@ -173,14 +174,47 @@ func (e *Engine) close() error {
 		return errors.Join(failed, e.disk.unlock())
 	}
 	last := e.readers.latest.revision
+	full := e.full.Load()
+	var err error
+	if !full {
+		err = e.finish()
+	}
 	e.readers.close()
-	if e.full.Load() {
+	e.log.close(e.failure.happened)
+	if full {
 		return e.disk.unlock() // nothing was written
 	}
-	if err := e.db.Close(); err != nil {
+	if err = errors.Join(err, e.db.Close()); err != nil {
 		return errors.Join(err, e.disk.unlock())
 	}
 	return errors.Join(e.noteRevision(last), e.disk.unlock())
+}
+
+// finish makes durable what was acknowledged before it was, and brings the index up to the log's end, so that the next Open
+// has nothing to replay.
+func (e *Engine) finish() error {
+	if e.opts.Durability == Memory {
+		return nil
+	}
+	if err := e.log.sync(); err != nil {
+		return err
+	}
+	if !e.disk.hasRoom(e.opts.MemTableBytes) {
+		return nil // then it has
+	}
+	return e.flush()
+}
+
+// flush has Pebble write what it holds in memory.
+func (e *Engine) flush() error {
+	flushed := make(chan error, 1)
+	go func() { flushed <- e.db.Flush() }() // which does not return if the disk fails
+	select {
+	case err := <-flushed:
+		return err
+	case <-e.failure.happened:
+		return e.failure.get()
+	}
 }
 
 // noteRevision leaves the last revision for the next Open to compare.
@@ -248,12 +282,12 @@ func (s *syncer) sync() {
 		return
 	}
 	defer s.e.readers.leave()
-	if err := s.e.db.LogData(nil, pebble.Sync); err != nil {
+	if err := s.e.log.sync(); err != nil {
 		s.e.failure.set(err)
 	}
 }
 
-// stop is followed by Pebble's Close, which syncs.
+// stop is followed by the engine's last sync.
 func (s *syncer) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -158,7 +158,7 @@ func (x *expirer) present(d expired) (liveRecord, error) {
 		return liveRecord{}, err
 	}
 	defer x.e.readers.giveBack(v)
-	live, err := getLive(v.snap, d.key)
+	live, err := v.live(d.key)
 	if err != nil || live.expiry != d.expiry {
 		return liveRecord{}, err
 	}

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"errors"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -12,26 +11,24 @@ import (
 	"github.com/proa-dev/proa/internal/store"
 )
 
-// history cuts the log back, by age and by size, in the background. Every commit record carries its time
-// and the log's length so far, so the place to cut is found by bisection and nothing is kept in memory.
-// The cut is one range deletion: its cost does not depend on how much goes.
+// history cuts the commits in the index back, by age and by size, in the background. Every commit record carries its time
+// and the history's size so far, so the place to cut is found by bisection and nothing is kept in memory. What was replaced
+// by a commit that is cut is needed no more: the cut says so to the segments that it is in, and collect.go has its space
+// back.
 type history struct {
 	e *Engine
 	// oldest is the revision that Events can start after at the earliest.
 	oldest atomic.Int64
-	// forgotten is what oldest is in the database. It follows oldest once the cut is in the log: a commit that goes
-	// before the cut must leave whole what a crash may bring back.
-	forgotten atomic.Int64
-	// cutAt is the log's total at which it is to be cut by size.
+	// cutAt is the history's total at which it is to be cut by size.
 	cutAt atomic.Int64
-	// resting is true while there is no log, and so no timer.
+	// resting is true while there is no history, and so no timer.
 	resting atomic.Bool
 	wake    chan struct{}
-	// cutting is held while the log is cut.
+	// cutting is held while the history is cut.
 	cutting sync.Mutex
 }
 
-// grown is told the log's total after every group.
+// grown is told the history's total after every group.
 func (h *history) grown(total int64) {
 	if h.resting.Load() || total >= h.cutAt.Load() {
 		h.look()
@@ -72,7 +69,7 @@ func (h *history) run(stop <-chan struct{}) {
 	}
 }
 
-// trim cuts what is too old or too much and says when to come again; 0 is when there is a log again.
+// trim cuts what is too old or too much and says when to come again; 0 is when there is a history again.
 func (h *history) trim(now time.Time) (next time.Duration, err error) {
 	// From here on every commit wakes us; those before are in the view.
 	h.resting.Store(true)
@@ -105,7 +102,7 @@ func (h *history) trim(now time.Time) (next time.Duration, err error) {
 	return time.UnixMilli(first.time).Add(h.e.opts.WatchHistory).Sub(now) + max(h.e.opts.WatchHistory/16, time.Second), nil
 }
 
-// tooMuch is the revision up to which the log is older than the window or beyond its size.
+// tooMuch is the revision up to which the history is older than the window or beyond its size.
 func (h *history) tooMuch(v *view, now time.Time) (store.Revision, error) {
 	oldest := h.oldest.Load()
 	if oldest >= v.revision {
@@ -138,35 +135,76 @@ func logEntry(v *view, rev store.Revision) (entry commitRecord, err error) {
 	return entry, err
 }
 
-// cut forgets the log up to the revision. The cut need not be synced: a crash may bring the end of what
+// cutStep bounds how many commits are cut at a time.
+const cutStep = 1 << 12
+
+// cut forgets the commits up to the revision. The cut need not be synced: a crash may bring the end of what
 // was cut back, whole.
 func (h *history) cut(upTo store.Revision) error {
 	h.cutting.Lock()
 	defer h.cutting.Unlock()
-	if upTo <= h.oldest.Load() {
-		return nil
-	}
-	if err := h.e.failure.get(); err != nil {
-		return err
-	}
-	if h.e.full.Load() {
+	if h.e.full.Load() && upTo > h.oldest.Load() {
 		return h.e.noSpace()
+	}
+	for oldest := h.oldest.Load(); oldest < upTo; oldest = h.oldest.Load() {
+		if err := h.cutOne(oldest, min(upTo, oldest+cutStep)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *history) cutOne(oldest, upTo store.Revision) error {
+	dead, err := h.replaced(oldest, upTo)
+	if err != nil {
+		return err
 	}
 	h.oldest.Store(upTo)
 	h.e.tail.compact(upTo)
-	b := h.e.db.NewBatch()
-	mustBatch(b.DeleteRange(logKey(0), logKey(upTo+1), nil))
-	mustBatch(b.DeleteRange(forwardKey(0, ""), forwardBound(upTo), nil))
-	mustBatch(b.Set(oldestKey, encodeNumber(oldestKey, upTo), nil))
-	applied := make(chan error, 1)
-	go func() { applied <- h.e.db.Apply(b, pebble.NoSync) }() // which does not return if the disk fails
-	select {
-	case err := <-applied:
-		if err == nil {
-			h.forgotten.Store(upTo)
+	err = h.e.do(func(w *writer, g *group) error {
+		w.changes(g)
+		for id, n := range dead {
+			w.segment(id).live -= n
 		}
-		return errors.Join(err, b.Close())
-	case <-h.e.failure.happened:
-		return h.e.failure.get()
+		mustBatch(g.batch.DeleteRange(logKey(0), logKey(upTo+1), nil))
+		mustBatch(g.batch.Set(oldestKey, encodeNumber(oldestKey, upTo), nil))
+		return nil
+	})
+	if err == nil {
+		h.e.collector.look()
 	}
+	return err
+}
+
+// replaced sums up, by segment, what the commits after oldest up to the other revision have replaced.
+func (h *history) replaced(oldest, upTo store.Revision) (dead map[uint64]int64, err error) {
+	v, err := h.e.readers.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer h.e.readers.giveBack(v)
+	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: logKey(oldest + 1), UpperBound: logKey(upTo + 1)})
+	if err != nil {
+		return nil, readError(logKey(oldest+1), err)
+	}
+	defer it.Close()
+	dead = make(map[uint64]int64)
+	for ok := it.First(); ok; ok = it.Next() {
+		record, err := it.ValueAndErr()
+		if err != nil {
+			return nil, readError(it.Key(), err)
+		}
+		_, _, err = eachChange(it.Key(), record, func(ch change, _ []byte) {
+			if ch.prevRevision != 0 {
+				dead[ch.prev.segment] += ch.prev.size
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return nil, readError(logKey(upTo), err)
+	}
+	return dead, nil
 }

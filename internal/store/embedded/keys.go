@@ -6,23 +6,23 @@ import (
 	"github.com/proa-dev/proa/internal/store"
 )
 
-// The key space on disk. The first byte says what a record is:
+// On disk are a log (log.go), which has the values, and an index over it, which Pebble keeps. This is the index's key
+// space. The first byte says what a record is:
 //
-//	k <key>                the key's present value, with its revision and expiry
-//	l <revision>           the commit of that revision: which keys, and what stood there before
-//	f <revision> <key>     the revision that next changed what this revision wrote at the key
+//	k <key>                where the key's present value is, with its revision and expiry
+//	l <revision>           the commit of that revision: what it wrote to which keys, and what stood there before
 //	x <expiry> <key>       an index of the keys that have an expiry, soonest first
-//	m state, m oldest      the last revision; the oldest revision that Events can start after
+//	s <segment>            how much of a segment of the log is needed
+//	m state, m oldest      the last revision, and up to where the log is in the index; the oldest revision that Events
+//	                       can start after
 //
-// A value is on disk once while it is present, in k, and once more while it is history, in the l record
-// of the commit that replaced it. So a create writes its value once, and an update writes the new value
-// and the old one. What a past commit wrote is found through f, in the commit after it, or in k if
-// nothing came after. Numbers are big-endian, so that their order is the byte order.
+// A value is in the log once, from its commit until neither k nor l leads to it. Numbers are big-endian, so that their
+// order is the byte order.
 const (
 	liveSpace    = 'k'
 	logSpace     = 'l'
-	forwardSpace = 'f'
 	expirySpace  = 'x'
+	segmentSpace = 's'
 	metaSpace    = 'm'
 )
 
@@ -44,13 +44,17 @@ func appendLogKey(b []byte, rev store.Revision) []byte {
 	return binary.BigEndian.AppendUint64(append(b, logSpace), uint64(rev))
 }
 
-func forwardKey(rev store.Revision, key string) []byte {
-	b := append(make([]byte, 0, 9+len(key)), forwardSpace)
-	return append(binary.BigEndian.AppendUint64(b, uint64(rev)), key...)
+func segmentKey(id uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{segmentSpace}, id)
 }
 
-// forwardBound is the first forward key after all of the revision's.
-func forwardBound(rev store.Revision) []byte { return forwardKey(rev+1, "") }
+// parseSegmentKey is the inverse of segmentKey.
+func parseSegmentKey(b []byte) (id uint64) {
+	if len(b) == 9 {
+		id = binary.BigEndian.Uint64(b[1:])
+	}
+	return id
+}
 
 func expiryKey(expiry int64, key string) []byte {
 	b := append(make([]byte, 0, 9+len(key)), expirySpace)

@@ -1,64 +1,327 @@
 package embedded
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"sync/atomic"
 
-const (
-	// logSuffix ends the names of Pebble's log.
-	logSuffix = ".log"
-	// logStep is by how much a log's file grows at a time, in writes of logPage bytes. Linux may keep what one write brings
-	// as one piece of its cache, all of which it counts as written again with each record in it.
-	logStep = 256 << 10
-	logPage = 4 << 10
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/proa-dev/proa/internal/store"
 )
 
-// logFile is a file of Pebble's log, one for each memory table, and used again for a later one.
+// log is where commits become durable and where values stay. It is a row of segments, which are files; the last one is
+// written to, at its end. The index (Pebble) says where each value is. Place.go has the format, collect.go how the space
+// of what is dead is had back.
 //
-// Syncing what lies within a file is one write of the device; syncing what made it longer is another write or two of the
-// file system's own log. So a new file grows ahead, by zeros, which are to Pebble's reader what no log was written to.
-// A file that is used again has its blocks already.
-type logFile struct {
-	diskFile
-	// end is how far the log goes, size how far the file does.
-	end, size int64
+// Who holds the writer's turn may write; anybody may read, from a segments that they hold.
+type log struct {
+	disk  *disk
+	dir   string
+	limit int64 // of a segment: one that has reached it is not gone on with
+
+	// of the turn:
+
+	files *segments // all of them
+	last  *segment  // the one that was written to last; nil if there is none
+	ended bool      // nothing more goes into last, whatever its length
+	next  *segment  // the one that the frame in the making begins; nil if it begins none
+	after place     // where the segment before next ends; its size is nothing
+	ahead chan *segment
+
+	mu sync.Mutex
+	// end is how far the last segment is written, durable how far it is on the device; guarded by mu.
+	end, durable int64
+	// syncing is held while the last segment is synced.
+	syncing sync.Mutex
 }
 
-func (d *disk) newLog(f vfs.File) (vfs.File, error) {
-	info, err := f.Stat()
+// segment is a file of the log.
+type segment struct {
+	id   uint64
+	file vfs.File
+	// size is how far the file goes; of the last segment it is beyond the log's end.
+	size atomic.Int64
+	// refs counts the segments that have it.
+	refs atomic.Int32
+}
+
+const (
+	// logStep is by how much the last segment's file grows at a time, in writes of logPage bytes: syncing what lies within a
+	// file is one write of the device, and syncing what made it longer is another write or two of the file system's own
+	// log. Linux may keep what one write brings as one piece of its cache, all of which it counts as written again with
+	// each frame in it.
+	logStep = 256 << 10
+	logPage = 4 << 10
+	// A segment is an eighth of the history, within these bounds.
+	minSegment = 1 << 20
+	maxSegment = 16 << 20
+)
+
+func newLog(d *disk, opts Options) *log {
+	limit := min(max(opts.WatchHistoryBytes/8, minSegment), maxSegment)
+	return &log{disk: d, dir: opts.Dir, limit: limit, files: newSegments(nil)}
+}
+
+const segmentFormat = "log-%08d"
+
+func segmentName(id uint64) string { return fmt.Sprintf(segmentFormat, id) }
+
+func (l *log) path(id uint64) string { return l.disk.PathJoin(l.dir, segmentName(id)) }
+
+// segments are the files of the log at a time. Whoever holds them can read them, whatever is removed meanwhile.
+type segments struct {
+	byID map[uint64]*segment
+	refs atomic.Int32
+}
+
+// newSegments are held once.
+func newSegments(byID map[uint64]*segment) *segments {
+	for _, s := range byID {
+		s.refs.Add(1)
+	}
+	files := &segments{byID: byID}
+	files.refs.Store(1)
+	return files
+}
+
+func (s *segments) hold() *segments {
+	s.refs.Add(1)
+	return s
+}
+
+func (s *segments) release() {
+	if s.refs.Add(-1) > 0 {
+		return
+	}
+	for _, seg := range s.byID {
+		if seg.refs.Add(-1) == 0 {
+			_ = seg.file.Close() // what was written is synced, or lost with a failure that is known
+		}
+	}
+}
+
+// replace changes what the log's files are.
+func (l *log) replace(change func(byID map[uint64]*segment)) {
+	byID := make(map[uint64]*segment, len(l.files.byID)+1)
+	for id, s := range l.files.byID {
+		byID[id] = s
+	}
+	change(byID)
+	old := l.files
+	l.files = newSegments(byID)
+	old.release()
+}
+
+// begin returns the beginning of a frame, and where it will be. The frame may be the first of a new segment.
+func (l *log) begin(frame []byte) (_ []byte, segment uint64, offset int64, err error) {
+	frame = append(frame[:0], make([]byte, frameHeader)...)
+	if l.last != nil && l.end < l.limit && !l.ended {
+		return frame, l.last.id, l.end, nil
+	}
+	if l.last != nil {
+		l.after = place{segment: l.last.id, offset: l.end}
+	}
+	if l.next, err = l.fresh(l.after.segment + 1); err != nil {
+		return nil, 0, 0, err
+	}
+	return beginUnit(frame, l.after.segment, l.after.offset), l.next.id, 0, nil
+}
+
+// fresh is a new segment, whose name is durable.
+func (l *log) fresh(id uint64) (*segment, error) {
+	if l.ahead != nil {
+		made := <-l.ahead
+		l.ahead = nil
+		if made != nil && made.id == id {
+			return made, nil
+		}
+	}
+	return l.create(id)
+}
+
+// prepare makes the next segment ahead of its time, so that no commit waits for that.
+func (l *log) prepare() {
+	made := make(chan *segment, 1)
+	l.ahead = made
+	id := l.last.id + 1
+	go func() {
+		seg, err := l.create(id)
+		if err != nil {
+			seg = nil // fresh tries again, and tells
+		}
+		made <- seg
+	}()
+}
+
+func (l *log) create(id uint64) (*segment, error) {
+	f, err := l.disk.Create(l.path(id), vfs.WriteCategoryUnspecified)
 	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	l := &logFile{diskFile: diskFile{File: f, disk: d, name: d.names.add()}, size: info.Size()}
-	if l.name != nil {
-		d.names.settling.Go(func() { _ = l.name.settle() }) // whoever syncs the file has what came of it
+	d, err := l.disk.OpenDir(l.dir)
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
 	}
-	return l, nil
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &segment{id: id, file: f}, nil
 }
 
-func (f *logFile) Write(p []byte) (int, error) {
-	n, err := f.diskFile.Write(p)
-	f.end += int64(n)
-	if err == nil && f.end > f.size {
-		err = f.grow()
+// write puts a frame that begin began into its place.
+func (l *log) write(frame []byte) error {
+	if l.next != nil {
+		if err := l.turnTo(l.next); err != nil {
+			return err
+		}
+		l.next = nil
 	}
-	return n, err
+	sealFrame(frame, l.last.id, l.end, l.durable)
+	if _, err := l.last.file.WriteAt(frame, l.end); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.end += int64(len(frame))
+	l.mu.Unlock()
+	if l.ahead == nil && l.end > l.limit/2 {
+		l.prepare()
+	}
+	if l.end <= l.last.size.Load() {
+		return nil
+	}
+	return l.grow()
+}
+
+// turnTo makes a segment the last one. What is in the one before is durable before anything in it can be.
+func (l *log) turnTo(seg *segment) error {
+	if err := l.sync(); err != nil {
+		return err
+	}
+	l.replace(func(byID map[uint64]*segment) { byID[seg.id] = seg })
+	l.syncing.Lock() // nobody syncs the one before for the sake of this one
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.end, l.durable, l.ended = seg, 0, 0, false
+	return nil
 }
 
 var noLog [logPage]byte
 
-// grow writes zeros behind the log. Without room for them it does without.
-func (f *logFile) grow() error {
-	f.size = f.end + logStep
-	return f.disk.attempt(func() error {
-		for at := f.end; at < f.size; {
-			page := min(logPage-at%logPage, f.size-at) // to the next boundary
-			if _, err := f.File.WriteAt(noLog[:page], at); noRoom(err) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			at += page
+// grow writes zeros behind the log, which are no frame. Without room for them it does without.
+func (l *log) grow() error {
+	size := l.end + logStep
+	l.last.size.Store(l.end)
+	for at := l.end; at < size; {
+		page := min(logPage-at%logPage, size-at) // to the next boundary
+		if fits, err := l.last.file.(*diskFile).fill(noLog[:page], at); err != nil {
+			return err
+		} else if !fits {
+			break
 		}
+		at += page
+		l.last.size.Store(at)
+	}
+	return nil
+}
+
+// sync makes all that was written durable.
+func (l *log) sync() error {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	last, end, durable := l.last, l.end, l.durable
+	l.mu.Unlock()
+	if last == nil || durable == end {
 		return nil
+	}
+	if err := last.file.SyncData(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.durable = end
+	return nil
+}
+
+// position is where the next frame of the last segment will be.
+func (l *log) position() place {
+	if l.last == nil {
+		return l.after
+	}
+	return place{segment: l.last.id, offset: l.end}
+}
+
+// remove takes segments out of the log. Their files go with removeFiles, when nothing that is durable needs them.
+func (l *log) remove(ids []uint64) {
+	l.replace(func(byID map[uint64]*segment) {
+		for _, id := range ids {
+			delete(byID, id)
+		}
 	})
+}
+
+func (l *log) removeFiles(ids []uint64) (err error) {
+	for _, id := range ids {
+		if removed := l.disk.Remove(l.path(id)); !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	}
+	return err
+}
+
+// close closes the log's files, but for those that readers hold.
+func (l *log) close(failed <-chan struct{}) {
+	if l.ahead != nil {
+		select {
+		case seg := <-l.ahead:
+			if seg != nil {
+				_ = seg.file.Close()
+			}
+		case <-failed:
+		}
+	}
+	l.files.release()
+}
+
+// read fetches the value at a place, which must be that of the key and the revision. The value is a part of buf, or of what
+// takes its place.
+func (s *segments) read(buf []byte, key string, revision store.Revision, at place) (value, used []byte, err error) {
+	record, err := s.bytes(buf, at)
+	if err != nil {
+		return nil, buf, fmt.Errorf("reading %q: %w", key, err)
+	}
+	value, err = valueIn(record, key, revision, at)
+	return value, record, err
+}
+
+// left is how much the segment's file has from the place on.
+func (s *segments) left(at place) int64 {
+	if seg := s.byID[at.segment]; seg != nil {
+		return seg.size.Load() - at.offset
+	}
+	return 0
+}
+
+// bytes fetches what is at a place.
+func (s *segments) bytes(buf []byte, at place) ([]byte, error) {
+	seg := s.byID[at.segment]
+	if seg == nil {
+		return nil, fmt.Errorf("%w: %s is missing", store.ErrCorrupt, segmentName(at.segment))
+	}
+	if int64(cap(buf)) < at.size {
+		buf = make([]byte, at.size)
+	}
+	buf = buf[:at.size]
+	if n, err := seg.file.ReadAt(buf, at.offset); n < len(buf) {
+		if err == io.EOF {
+			return nil, fmt.Errorf("%w: %s ends too early", store.ErrCorrupt, segmentName(at.segment))
+		}
+		return nil, fmt.Errorf("%s: %w", segmentName(at.segment), err)
+	}
+	return buf, nil
 }

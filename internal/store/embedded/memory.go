@@ -11,7 +11,7 @@ import "github.com/cockroachdb/pebble/v2"
 // only at start, or little used, stays small.
 type memory struct {
 	cache *pebble.Cache
-	// next is the size of the next memtable, and full that of a grown one.
+	// next is at most the size of the next memtable, and full that of a grown one.
 	next, full int64
 	// grown gives the share of the memtables free; nil once it has. Pebble calls rotated from one goroutine
 	// at a time.
@@ -34,7 +34,7 @@ func newMemory(opts Options) *memory {
 	return m
 }
 
-// rotated is told of every new log, which is when there is a new memtable.
+// rotated is told of every flush, of one memtable or several.
 func (m *memory) rotated() {
 	m.next = min(2*m.next, m.full)
 	if m.next == m.full && m.grown != nil {

@@ -22,7 +22,9 @@ import (
 const (
 	markerName    = "PROA-STORE"
 	markerText    = "proa store, format %d, closed at revision %d\n"
-	formatVersion = 1
+	formatVersion = 2
+	// oldestFormat had the values in Pebble.
+	oldestFormat = 2
 )
 
 // Open opens the store in the directory, or makes a new one if the directory is empty or missing. An
@@ -49,18 +51,18 @@ func Open(opts Options) (*Engine, error) {
 			return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), e.disk.unlock())
 		}
 	}
-	state, oldest, err := e.recover(db)
+	e.log = newLog(e.disk, opts)
+	oldest, err := e.recover(db)
 	if err != nil {
+		e.log.close(nil)
 		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), db.Close(), e.disk.unlock())
 	}
-	if err := e.disk.arm(); err != nil {
-		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), db.Close(), e.disk.unlock())
-	}
-	first := newView(db, state.revision)
+	e.disk.arm(e.log.sync)
+	first := newView(db, e.log.files.hold(), e.writer.state.revision)
 	if e.full.Load() {
 		first.unread = e.closer(db)
 	}
-	e.start(first, state, oldest)
+	e.start(first, oldest)
 	return e, nil
 }
 
@@ -158,6 +160,10 @@ func readMarker(files vfs.FS, path string) (closedAt store.Revision, err error) 
 	}
 	var version int
 	n, _ := fmt.Sscanf(string(text), markerText, &version, &closedAt)
+	if n > 0 && version < oldestFormat {
+		return 0, fmt.Errorf("it has format %d, and this version knows %d at least; `proa backup` of the version that wrote it, "+
+			"and `proa restore` of this one, bring it over", version, oldestFormat)
+	}
 	if n > 0 && version > formatVersion {
 		return 0, fmt.Errorf("it has format %d, and this version knows %d at most; a newer version wrote it", version, formatVersion)
 	}
@@ -187,21 +193,74 @@ func writeMarker(files vfs.FS, dir string, closedAt store.Revision) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// recover reads where the last run ended. It reads two records, however large the store is.
-func (e *Engine) recover(db *pebble.DB) (state stateRecord, oldest store.Revision, err error) {
+// recover goes on where the last run ended.
+func (e *Engine) recover(db *pebble.DB) (oldest store.Revision, err error) {
+	w, oldest, err := e.indexed(db)
+	if err != nil {
+		return 0, err
+	}
+	if err := e.log.open(w.segments, w.state.log); err != nil {
+		return 0, err
+	}
+	end, err := w.replay()
+	if err != nil {
+		return 0, err
+	}
+	if w.state.revision < e.closedAt {
+		return 0, fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, w.state.revision)
+	}
+	e.writer = w
+	if err := e.log.endAt(end); err != nil || e.full.Load() {
+		return oldest, err
+	}
+	ids, err := e.log.leftovers()
+	if err != nil {
+		return 0, err
+	}
+	return oldest, e.log.removeFiles(ids)
+}
+
+// indexed is a writer that knows what the index knows. It reads few records, however large the store is.
+func (e *Engine) indexed(db *pebble.DB) (w *writer, oldest store.Revision, err error) {
+	var state stateRecord
 	_, err = get(db, stateKey, func(record []byte) (err error) {
 		state, err = decodeState(stateKey, record)
 		return err
 	})
 	if err != nil {
-		return state, 0, err
+		return nil, 0, err
 	}
 	_, err = get(db, oldestKey, func(record []byte) (err error) {
 		oldest, err = decodeNumber(oldestKey, record)
 		return err
 	})
-	if err == nil && state.revision < e.closedAt {
-		err = fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, state.revision)
+	if err != nil {
+		return nil, 0, err
 	}
-	return state, oldest, err
+	segments, err := segmentRecords(db)
+	return newWriter(e, db, state, segments), oldest, err
+}
+
+func segmentRecords(db *pebble.DB) (segments map[uint64]*segmentRecord, err error) {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: segmentKey(0), UpperBound: []byte{segmentSpace + 1}})
+	if err != nil {
+		return nil, readError(segmentKey(0), err)
+	}
+	defer it.Close()
+	segments = make(map[uint64]*segmentRecord)
+	for ok := it.First(); ok; ok = it.Next() {
+		record, err := it.ValueAndErr()
+		if err != nil {
+			return nil, readError(it.Key(), err)
+		}
+		s, err := decodeSegment(it.Key(), record)
+		if err != nil {
+			return nil, err
+		}
+		segments[parseSegmentKey(it.Key())] = &s
+	}
+	if err := it.Error(); err != nil {
+		return nil, readError(segmentKey(0), err)
+	}
+	return segments, nil
 }

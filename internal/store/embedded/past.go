@@ -118,7 +118,7 @@ func (p *past) undoing(start, end string) (*undo, error) {
 		if want := logKey(next); string(it.Key()) != string(want) {
 			return nil, damaged(want, "missing")
 		}
-		err = eachChange(it.Key(), record, func(_ change, key []byte) {
+		_, _, err = eachChange(it.Key(), record, func(_ change, key []byte) {
 			if string(key) < start || u.end != "" && string(key) >= u.end {
 				return
 			}
@@ -163,26 +163,25 @@ func (u *undo) keys() []string {
 
 // merge yields a part of the range; more is false if yield wants no more.
 func (p *past) merge(u *undo, start string, yield func(store.KV) bool) (more bool, err error) {
-	it, err := p.view.live(start, u.end)
+	c, err := p.view.cursor(start, u.end)
 	if err != nil {
 		return false, err
 	}
-	defer it.Close()
+	defer c.close()
 	changed := u.keys()
-	for ok := it.First(); ok || len(changed) > 0; {
+	for ok := c.next(); ok || len(changed) > 0; {
 		order := -1
 		if ok && len(changed) > 0 {
-			order = strings.Compare(string(it.Key()[1:]), changed[0])
+			order = strings.Compare(c.key, changed[0])
 		} else if !ok {
 			order = 1
 		}
 		var kv store.KV
 		if order < 0 {
-			kv, err = liveAt(it)
+			kv, err = c.kv(false)
 			if err == nil && kv.Revision > p.at {
 				err = damaged(logKey(kv.Revision), "a change is missing")
 			}
-			kv.Value = append([]byte{}, kv.Value...)
 		} else {
 			kv, err = p.before(u.first[changed[0]], changed[0])
 			changed = changed[1:]
@@ -191,32 +190,34 @@ func (p *past) merge(u *undo, start string, yield func(store.KV) bool) (more boo
 			return false, err
 		}
 		if order <= 0 {
-			ok = it.Next()
+			ok = c.next()
 		}
 		if kv.Revision > 0 && !yield(kv) {
 			return false, nil
 		}
 	}
-	if err := it.Error(); err != nil {
-		return false, readError(liveKey(start), err)
-	}
-	return true, nil
+	return c.err == nil, c.err
 }
 
 // before is what the key was before the commit; its revision is 0 if it did not exist.
 func (p *past) before(commit store.Revision, key string) (kv store.KV, err error) {
 	k := logKey(commit)
+	var was change
 	found := false
 	_, err = p.view.get(k, func(record []byte) error {
-		return eachChange(k, record, func(ch change, changed []byte) {
+		_, _, err := eachChange(k, record, func(ch change, changed []byte) {
 			if string(changed) == key {
-				found = true
-				kv = store.KV{Key: key, Revision: ch.prevRevision, Value: append([]byte{}, ch.prev...)}
+				was, found = ch, true
 			}
 		})
+		return err
 	})
-	if err == nil && (!found || kv.Revision > p.at) {
+	if err == nil && (!found || was.prevRevision > p.at) {
 		err = damaged(k, "missing")
 	}
-	return kv, err
+	if err != nil || was.prevRevision == 0 {
+		return store.KV{}, err
+	}
+	value, err := p.view.value(key, was.prevRevision, was.prev)
+	return store.KV{Key: key, Revision: was.prevRevision, Value: value}, err
 }

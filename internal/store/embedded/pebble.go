@@ -15,10 +15,11 @@ func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 	o := &pebble.Options{
 		FS:   e.disk,
 		Lock: e.lock,
-		// Named, so that a new Pebble does not change the format under an old directory unasked. It has
-		// WAL chunks that tell a torn end from damage in the middle.
+		// Named, so that a new Pebble does not change the format under an old directory unasked.
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		Cache:              memory.cache,
+		// What it has not in its tables when the process ends is in our log.
+		DisableWAL: true,
+		Cache:      memory.cache,
 		// Memtables begin at 256 KiB and double up to this with load, so an idle store has a small one.
 		MemTableSize: uint64(e.opts.MemTableBytes),
 		// Room for a burst while one memtable is flushed.
@@ -42,8 +43,6 @@ func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	// Reads do not start compactions: they are rare, and an idle store must be idle.
 	o.Experimental.ReadSamplingMultiplier = -1
-	// Values stay beside their keys. In files of their own (a ValueSeparationPolicy) they would make compaction cheaper, but
-	// where such a file is damaged or missing Pebble panics, or tries to compact it again for ever.
 	// One shard: little goes through Pebble concurrently, and each shard has a goroutine and a table.
 	o.Experimental.FileCacheShards = 1
 	for i := range o.Levels {
@@ -61,7 +60,7 @@ func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 func (e *Engine) listener(memory *memory) *pebble.EventListener {
 	log := e.opts.Logger
 	return &pebble.EventListener{
-		WALCreated:      func(pebble.WALCreateInfo) { memory.rotated() },
+		FlushBegin:      func(pebble.FlushInfo) { memory.rotated() },
 		BackgroundError: func(err error) { log.Error("background work of the store failed", "err", err) },
 		// Damage is reported by the read that meets it; it does not end the process, Pebble's default.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {

@@ -8,13 +8,17 @@ import (
 	"github.com/proa-dev/proa/internal/store"
 )
 
-// Every record begins with the CRC-32C of its key and of the bytes that follow, so that a record that
+// Every record of the index begins with the CRC-32C of its key and of the bytes that follow, so that a record that
 // was damaged, or that stands under another key, is found when it is read. Integers are uvarints.
 //
-//	live     revision expiry value...
-//	commit   time total count { deleted prevRevision len(key) key len(prev) prev }...
-//	state    revision total time
+//	live     revision expiry place
+//	commit   time total count { deleted len(key) key place prevRevision prevPlace }...
+//	segment  live end movedAt
+//	state    revision total time segment offset
 //	number   number
+//	place    segment offset size
+//
+// A change that deleted has no place, and one without a value before it no prevPlace.
 const checksumLen = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -24,31 +28,48 @@ type liveRecord struct {
 	revision store.Revision
 	// expiry is when the key is to be deleted, in milliseconds since 1970; 0 is never.
 	expiry int64
-	value  []byte
+	// at is where the value is.
+	at place
 }
 
 // commitRecord is one commit in the log.
 type commitRecord struct {
 	// time of the commit in milliseconds since 1970. It never goes back from one commit to the next.
 	time int64
-	// total is the size of all commit records ever written up to and including this one: the
-	// difference of two totals is the size of the log between them.
+	// total is the size of all commit records ever written up to and including this one, and of the values that
+	// they replaced: the difference of two totals is what the history between them takes.
 	total   int64
 	changes []change
 }
 
-// change is what a commit did to one key. What it wrote is not here: see keys.go.
+// change is what a commit did to one key.
 type change struct {
-	key          string
-	deleted      bool
+	key     string
+	deleted bool
+	// at is where what it wrote was at that time, prev where what stood there before was. Both are there as long as the
+	// commit is in the history.
+	at           place
 	prevRevision store.Revision
-	prev         []byte
+	prev         place
+}
+
+// segmentRecord is what is known of a segment of the log.
+type segmentRecord struct {
+	// live is the size of the entries that are present values, or are to be found from the history as the values
+	// before a commit.
+	live int64
+	// end is how far the segment is written.
+	end int64
+	// movedAt is the last revision at which a value was moved out of it: commits up to there may lead to what has moved.
+	movedAt store.Revision
 }
 
 // stateRecord is what the writer must know to go on after a restart.
 type stateRecord struct {
 	revision    store.Revision
 	total, time int64
+	// log is up to where the log is in the index; its size is nothing.
+	log place
 }
 
 // seal writes the checksum into the first bytes of a record whose remainder is in place.
@@ -72,92 +93,88 @@ func damaged(key []byte, what string) error {
 	return fmt.Errorf("%w: record %q: %s", store.ErrCorrupt, key, what)
 }
 
-func (r liveRecord) size() int {
-	return checksumLen + uvarintLen(uint64(r.revision)) + uvarintLen(uint64(r.expiry)) + len(r.value)
+func (p place) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, p.segment)
+	b = binary.AppendUvarint(b, uint64(p.offset))
+	return binary.AppendUvarint(b, uint64(p.size))
 }
 
-// encode fills dst, which has the record's size.
-func (r liveRecord) encode(key, dst []byte) {
-	b := binary.AppendUvarint(dst[:checksumLen], uint64(r.revision))
+func (r *reader) place() place {
+	return place{segment: uint64(r.int64()), offset: r.int64(), size: r.int64()}
+}
+
+// record begins a record, for sealRecord to end.
+func record(b []byte) []byte { return append(b[:0], 0, 0, 0, 0) }
+
+func sealRecord(key, record []byte) []byte {
+	seal(key, record)
+	return record
+}
+
+// encode uses the bytes of b for the record.
+func (r liveRecord) encode(key, b []byte) []byte {
+	b = binary.AppendUvarint(record(b), uint64(r.revision))
 	b = binary.AppendUvarint(b, uint64(r.expiry))
-	copy(dst[len(b):], r.value)
-	seal(key, dst)
+	return sealRecord(key, r.at.append(b))
 }
 
-// decodeLive reads a live record. Its value is a part of record, not a copy.
 func decodeLive(key, record []byte) (liveRecord, error) {
 	r, err := open(key, record)
 	if err != nil {
 		return liveRecord{}, err
 	}
-	live := liveRecord{revision: r.revision(), expiry: r.int64()}
-	live.value = r.rest
-	if live.value == nil {
-		live.value = []byte{}
-	}
+	live := liveRecord{revision: r.revision(), expiry: r.int64(), at: r.place()}
+	r.end()
 	return live, r.err
 }
 
-func (c commitRecord) size() int {
-	n := checksumLen + uvarintLen(uint64(c.time)) + uvarintLen(uint64(c.total)) + uvarintLen(uint64(len(c.changes)))
-	for _, ch := range c.changes {
-		n += 1 + uvarintLen(uint64(ch.prevRevision)) + uvarintLen(uint64(len(ch.key))) + len(ch.key) +
-			uvarintLen(uint64(len(ch.prev))) + len(ch.prev)
-	}
-	return n
-}
-
-func (c commitRecord) encode(key, dst []byte) {
-	b := binary.AppendUvarint(dst[:checksumLen], uint64(c.time))
+func (c commitRecord) encode(key, b []byte) []byte {
+	b = binary.AppendUvarint(record(b), uint64(c.time))
 	b = binary.AppendUvarint(b, uint64(c.total))
 	b = binary.AppendUvarint(b, uint64(len(c.changes)))
-	for _, ch := range c.changes {
+	for i := range c.changes {
+		ch := &c.changes[i]
 		b = append(b, boolByte(ch.deleted))
-		b = binary.AppendUvarint(b, uint64(ch.prevRevision))
 		b = binary.AppendUvarint(b, uint64(len(ch.key)))
 		b = append(b, ch.key...)
-		b = binary.AppendUvarint(b, uint64(len(ch.prev)))
-		b = append(b, ch.prev...)
+		if !ch.deleted {
+			b = ch.at.append(b)
+		}
+		b = binary.AppendUvarint(b, uint64(ch.prevRevision))
+		if ch.prevRevision != 0 {
+			b = ch.prev.append(b)
+		}
 	}
-	seal(key, dst)
+	return sealRecord(key, b)
 }
 
-// decodeCommit reads a commit record. The changes' prev are parts of record, not copies.
 func decodeCommit(key, record []byte) (commitRecord, error) {
-	r, err := open(key, record)
-	if err != nil {
-		return commitRecord{}, err
-	}
-	c := commitRecord{time: r.int64(), total: r.int64()}
-	n := r.count()
-	c.changes = make([]change, 0, n)
-	for range n {
-		ch, key := r.change()
+	c := commitRecord{}
+	var err error
+	c.time, c.total, err = eachChange(key, record, func(ch change, key []byte) {
 		ch.key = string(key)
 		c.changes = append(c.changes, ch)
-	}
-	r.end()
-	return c, r.err
+	})
+	return c, err
 }
 
 // eachChange is decodeCommit for those who look at much and keep little: the change's key stands beside
 // it, as a part of record.
-func eachChange(key, record []byte, use func(ch change, key []byte)) error {
+func eachChange(key, record []byte, use func(ch change, key []byte)) (time, total int64, err error) {
 	r, err := open(key, record)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	r.int64() // time
-	r.int64() // total
+	time, total = r.int64(), r.int64()
 	for range r.count() {
 		ch, key := r.change()
 		if r.err != nil {
-			return r.err
+			return 0, 0, r.err
 		}
 		use(ch, key)
 	}
 	r.end()
-	return r.err
+	return time, total, r.err
 }
 
 // count is how many changes follow; each takes a byte at least.
@@ -172,21 +189,38 @@ func (r *reader) count() int64 {
 
 // change reads a change, but for its key, which is a part of the record.
 func (r *reader) change() (ch change, key []byte) {
-	ch = change{deleted: r.flag(), prevRevision: r.revision()}
-	key, ch.prev = r.bytes(), r.bytes()
-	if ch.prevRevision == 0 {
-		ch.prev = nil
+	ch.deleted, key = r.flag(), r.bytes()
+	if !ch.deleted {
+		ch.at = r.place()
+	}
+	ch.prevRevision = r.revision()
+	if ch.prevRevision != 0 {
+		ch.prev = r.place()
 	}
 	return ch, key
 }
 
+func (s segmentRecord) encode(key []byte) []byte {
+	b := binary.AppendUvarint(record(nil), uint64(s.live))
+	b = binary.AppendUvarint(b, uint64(s.end))
+	return sealRecord(key, binary.AppendUvarint(b, uint64(s.movedAt)))
+}
+
+func decodeSegment(key, record []byte) (segmentRecord, error) {
+	r, err := open(key, record)
+	if err != nil {
+		return segmentRecord{}, err
+	}
+	s := segmentRecord{live: r.int64(), end: r.int64(), movedAt: r.revision()}
+	r.end()
+	return s, r.err
+}
+
 func (s stateRecord) encode(key []byte) []byte {
-	b := make([]byte, checksumLen, checksumLen+3*binary.MaxVarintLen64)
-	b = binary.AppendUvarint(b, uint64(s.revision))
+	b := binary.AppendUvarint(record(nil), uint64(s.revision))
 	b = binary.AppendUvarint(b, uint64(s.total))
 	b = binary.AppendUvarint(b, uint64(s.time))
-	seal(key, b)
-	return b
+	return sealRecord(key, s.log.append(b))
 }
 
 func decodeState(key, record []byte) (stateRecord, error) {
@@ -194,15 +228,13 @@ func decodeState(key, record []byte) (stateRecord, error) {
 	if err != nil {
 		return stateRecord{}, err
 	}
-	s := stateRecord{revision: r.revision(), total: r.int64(), time: r.int64()}
+	s := stateRecord{revision: r.revision(), total: r.int64(), time: r.int64(), log: r.place()}
 	r.end()
 	return s, r.err
 }
 
 func encodeNumber(key []byte, n int64) []byte {
-	b := binary.AppendUvarint(make([]byte, checksumLen, checksumLen+binary.MaxVarintLen64), uint64(n))
-	seal(key, b)
-	return b
+	return sealRecord(key, binary.AppendUvarint(record(nil), uint64(n)))
 }
 
 func decodeNumber(key, record []byte) (int64, error) {

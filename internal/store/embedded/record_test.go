@@ -13,16 +13,12 @@ import (
 // one, they are refused or decode to something that encodes to a record of the same meaning.
 func FuzzRecords(f *testing.F) {
 	key := []byte("lkey")
-	live := liveRecord{revision: 300, expiry: 1 << 40, value: []byte("value")}
-	record := make([]byte, live.size())
-	live.encode(key, record)
-	f.Add(record)
-	commit := commitRecord{time: 1 << 40, total: 5000, changes: []change{
-		{key: "a", prevRevision: 7, prev: []byte("before")}, {key: "", deleted: true, prevRevision: 1, prev: []byte{}}, {key: "c"}}}
-	record = make([]byte, commit.size())
-	commit.encode(key, record)
-	f.Add(record)
-	f.Add(stateRecord{revision: 1, total: 2, time: 3}.encode(key))
+	f.Add(liveRecord{revision: 300, expiry: 1 << 40, at: place{1, 2, 3}}.encode(key, nil))
+	f.Add(commitRecord{time: 1 << 40, total: 5000, changes: []change{
+		{key: "a", at: place{1, 20, 7}, prevRevision: 7, prev: place{1, 1 << 33, 500}},
+		{key: "", deleted: true, prevRevision: 1, prev: place{2, 0, 1}}, {key: "c", at: place{3, 0, 9}}}}.encode(key, nil))
+	f.Add(segmentRecord{live: 1000, end: 1 << 24, movedAt: 7}.encode(key))
+	f.Add(stateRecord{revision: 1, total: 2, time: 3, log: place{segment: 7, offset: 100}}.encode(key))
 	f.Add(encodeNumber(key, 1<<62))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		for _, record := range [][]byte{record, sealed(key, record)} {
@@ -31,6 +27,11 @@ func FuzzRecords(f *testing.F) {
 			if s, err := decodeState(key, record); !corrupt(t, err) {
 				if again, err := decodeState(key, s.encode(key)); err != nil || again != s {
 					t.Fatalf("state %+v became %+v, %v", s, again, err)
+				}
+			}
+			if s, err := decodeSegment(key, record); !corrupt(t, err) {
+				if again, err := decodeSegment(key, s.encode(key)); err != nil || again != s {
+					t.Fatalf("segment %+v became %+v, %v", s, again, err)
 				}
 			}
 			if n, err := decodeNumber(key, record); !corrupt(t, err) {
@@ -47,9 +48,7 @@ func checkLive(t *testing.T, key, record []byte) {
 	if corrupt(t, err) {
 		return
 	}
-	again := make([]byte, live.size())
-	live.encode(key, again)
-	if back, err := decodeLive(key, again); err != nil || !reflect.DeepEqual(back, live) {
+	if back, err := decodeLive(key, live.encode(key, nil)); err != nil || back != live {
 		t.Fatalf("live record %+v became %+v, %v", live, back, err)
 	}
 }
@@ -59,9 +58,7 @@ func checkCommit(t *testing.T, key, record []byte) {
 	if corrupt(t, err) {
 		return
 	}
-	again := make([]byte, commit.size())
-	commit.encode(key, again)
-	if back, err := decodeCommit(key, again); err != nil || !reflect.DeepEqual(back, commit) {
+	if back, err := decodeCommit(key, commit.encode(key, nil)); err != nil || !reflect.DeepEqual(back, commit) {
 		t.Fatalf("commit record %+v became %+v, %v", commit, back, err)
 	}
 }
@@ -82,9 +79,7 @@ func sealed(key, body []byte) []byte {
 // TestEveryBitCounts flips each bit of a record and of its key.
 func TestEveryBitCounts(t *testing.T) {
 	key := liveKey("pods/default/web")
-	live := liveRecord{revision: 300, expiry: 12, value: []byte("value")}
-	record := make([]byte, live.size())
-	live.encode(key, record)
+	record := liveRecord{revision: 300, expiry: 12, at: place{3, 4000, 500}}.encode(key, nil)
 	if _, err := decodeLive(key, record); err != nil {
 		t.Fatal(err)
 	}

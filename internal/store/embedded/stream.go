@@ -154,16 +154,14 @@ func (p *historyPage) add(it *pebble.Iterator) error {
 	if err != nil {
 		return readError(k, err)
 	}
-	commit, err := decodeCommit(k, append([]byte(nil), record...))
+	commit, err := decodeCommit(k, record)
 	if err != nil {
 		return err
 	}
-	for _, ch := range commit.changes {
-		event := store.Event{Revision: p.next, Key: ch.key, Prev: ch.prev, PrevRevision: ch.prevRevision}
-		if !ch.deleted {
-			if event.Value, err = p.written(ch.key); err != nil {
-				return err
-			}
+	for i := range commit.changes {
+		event, err := p.event(&commit.changes[i])
+		if err != nil {
+			return err
 		}
 		p.bytes += int64(eventOverhead + len(event.Value) + len(event.Prev))
 		p.events = append(p.events, event)
@@ -172,42 +170,16 @@ func (p *historyPage) add(it *pebble.Iterator) error {
 	return nil
 }
 
-// written finds what the commit at next wrote to the key: it is the prev of the commit that changed the
-// key next, or the key's present value.
-func (p *historyPage) written(key string) ([]byte, error) {
-	var successor store.Revision
-	k := forwardKey(p.next, key)
-	found, err := p.view.get(k, func(record []byte) (err error) {
-		successor, err = decodeNumber(k, record)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if found {
-		return p.replaced(successor, key)
-	}
-	live, err := getLive(p.view.snap, key)
-	if err == nil && live.revision != p.next {
-		err = damaged(k, "missing")
-	}
-	return live.value, err
-}
-
-// replaced is the value that stood at the key before the commit.
-func (p *historyPage) replaced(by store.Revision, key string) (value []byte, err error) {
-	k := logKey(by)
-	found, err := p.view.get(k, func(record []byte) error {
-		commit, err := decodeCommit(k, record)
-		for _, ch := range commit.changes {
-			if ch.key == key && ch.prevRevision == p.next {
-				value = append([]byte{}, ch.prev...)
-			}
+// event reads the values of a change in the commit at next.
+func (p *historyPage) event(ch *change) (event store.Event, err error) {
+	event = store.Event{Revision: p.next, Key: ch.key, PrevRevision: ch.prevRevision}
+	if !ch.deleted {
+		if event.Value, err = p.view.value(ch.key, p.next, ch.at); err != nil {
+			return event, err
 		}
-		return err
-	})
-	if err == nil && (!found || value == nil) {
-		err = damaged(k, "missing")
 	}
-	return value, err
+	if ch.prevRevision != 0 {
+		event.Prev, err = p.view.value(ch.key, ch.prevRevision, ch.prev)
+	}
+	return event, err
 }

@@ -37,7 +37,7 @@ func (t *tail) publish(g *group) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range g.requests {
-		if r.err == nil {
+		if r.err == nil && r.task == nil {
 			t.commits = append(t.commits, r.events)
 			t.bytes += eventBytes(r.events)
 		}

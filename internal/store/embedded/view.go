@@ -15,7 +15,9 @@ import (
 // applied, and hands it to readers when the group is durable: Pebble itself shows writes before they
 // are, so nobody but the writer reads from Pebble except through a view.
 type view struct {
-	snap     *pebble.Snapshot
+	snap *pebble.Snapshot
+	// files are the log's, with all that snap leads to.
+	files    *segments
 	revision store.Revision
 	// refs counts the readers, plus one while the view is the latest. At 0 snap is to be closed.
 	refs atomic.Int32
@@ -23,8 +25,9 @@ type view struct {
 	unread func()
 }
 
-func newView(db *pebble.DB, rev store.Revision) *view {
-	v := &view{snap: db.NewSnapshot(), revision: rev}
+// newView takes the files over.
+func newView(db *pebble.DB, files *segments, rev store.Revision) *view {
+	v := &view{snap: db.NewSnapshot(), files: files, revision: rev}
 	v.refs.Store(1)
 	return v
 }
@@ -47,15 +50,20 @@ func get(r pebble.Reader, key []byte, use func(record []byte) error) (found bool
 	return true, use(record)
 }
 
-// getLive returns the present record of a key, with a value of its own; zero if there is none.
-func getLive(r pebble.Reader, key string) (live liveRecord, err error) {
+// live returns the present record of a key; zero if there is none.
+func (v *view) live(key string) (live liveRecord, err error) {
 	k := liveKey(key)
-	_, err = get(r, k, func(record []byte) (err error) {
+	_, err = v.get(k, func(record []byte) (err error) {
 		live, err = decodeLive(k, record)
-		live.value = append([]byte{}, live.value...)
 		return err
 	})
 	return live, err
+}
+
+// value reads what a commit wrote to the key.
+func (v *view) value(key string, revision store.Revision, at place) ([]byte, error) {
+	value, _, err := v.files.read(nil, key, revision, at)
+	return value, err
 }
 
 // readError names the record that could not be read.
@@ -112,6 +120,7 @@ func (r *readers) retireAll() {
 		if err := v.snap.Close(); err != nil {
 			panic("closing a snapshot twice: " + err.Error())
 		}
+		v.files.release()
 		if v.unread != nil {
 			v.unread()
 		}
@@ -260,14 +269,15 @@ func (s *snapshot) Get(key string) (store.KV, error) {
 }
 
 func (v *view) kv(key string) (store.KV, error) {
-	live, err := getLive(v.snap, key)
+	live, err := v.live(key)
 	if err != nil {
 		return store.KV{}, err
 	}
 	if live.revision == 0 {
 		return store.KV{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	}
-	return store.KV{Key: key, Value: live.value, Revision: live.revision}, nil
+	value, err := v.value(key, live.revision, live.at)
+	return store.KV{Key: key, Value: value, Revision: live.revision}, err
 }
 
 func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
@@ -275,55 +285,23 @@ func (s *snapshot) Range(r store.Range, yield func(store.KV) bool) error {
 		return err
 	}
 	defer s.readers.leave()
-	it, err := s.view.live(r.Start, r.End)
+	c, err := s.view.cursor(r.Start, r.End)
 	if err != nil {
 		return err
 	}
-	defer it.Close()
+	defer c.close()
 	given := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		kv, err := liveAt(it)
+	for c.next() {
+		kv, err := c.kv(r.Lent)
 		if err != nil {
 			return err
-		}
-		if !r.Lent {
-			kv.Value = append([]byte{}, kv.Value...)
 		}
 		given++
 		if !yield(kv) || given == r.Limit {
 			return nil
 		}
 	}
-	if err := it.Error(); err != nil {
-		return readError(liveKey(r.Start), err)
-	}
-	return nil
-}
-
-// live iterates over the live records from start to end, or to the last if end is empty.
-func (v *view) live(start, end string) (*pebble.Iterator, error) {
-	upper := []byte{liveSpace + 1}
-	if end != "" {
-		upper = liveKey(end)
-	}
-	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: liveKey(start), UpperBound: upper})
-	if err != nil {
-		return nil, readError(liveKey(start), err)
-	}
-	return it, nil
-}
-
-// liveAt decodes the live record that the iterator stands on. Its value is a part of the record.
-func liveAt(it *pebble.Iterator) (store.KV, error) {
-	record, err := it.ValueAndErr()
-	if err != nil {
-		return store.KV{}, readError(it.Key(), err)
-	}
-	live, err := decodeLive(it.Key(), record)
-	if err != nil {
-		return store.KV{}, err
-	}
-	return store.KV{Key: string(it.Key()[1:]), Value: live.value, Revision: live.revision}, nil
+	return c.err
 }
 
 // Close may be called more than once, and after the engine's.

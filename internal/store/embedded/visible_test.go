@@ -39,9 +39,14 @@ func TestNothingShowsBeforeItIsDurable(t *testing.T) {
 		_, err := e.Commit(ctx, store.Op{Key: "a", Value: []byte("2"), Expect: rev})
 		committed <- err
 	}()
-	waitFor(t, "the write to be in Pebble", func() bool {
-		live, err := getLive(e.db, "a")
-		return err == nil && string(live.value) == "2"
+	waitFor(t, "the write to be in the index", func() bool {
+		var live liveRecord
+		k := liveKey("a")
+		_, err := get(e.db, k, func(record []byte) (err error) {
+			live, err = decodeLive(k, record)
+			return err
+		})
+		return err == nil && live.revision > rev
 	})
 	conflicted := make(chan error, 1)
 	go func() {
