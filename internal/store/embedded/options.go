@@ -47,7 +47,7 @@ type Options struct {
 	// keep up; 0 is 4 MiB.
 	TailBytes int64
 	// MemTableBytes is how much Pebble gathers in memory, under load, before it writes a table; 0 is
-	// 4 MiB. Up to eight times as much can be in memory in a burst, and three times at rest. A larger one means
+	// 2 MiB. Up to eight times as much can be in memory in a burst, and three times at rest. A larger one means
 	// dearer look-ups, for what the processor's cache holds is searched faster; a smaller one more tables to search.
 	MemTableBytes int64
 	// CacheBytes is the size of Pebble's block cache; 0 is 16 MiB. It fills with use. Reads of the product come from the
@@ -100,7 +100,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WatchHistory, 10*time.Minute)
 	setDefault(&o.WatchHistoryBytes, 128<<20)
 	setDefault(&o.TailBytes, 4<<20)
-	setDefault(&o.MemTableBytes, 4<<20)
+	setDefault(&o.MemTableBytes, 2<<20)
 	setDefault(&o.CacheBytes, 16<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
