@@ -59,23 +59,20 @@ func (c *cursor) next() bool {
 
 // kv is what it stands on. A lent value is good until the next call.
 func (c *cursor) kv(lent bool) (store.KV, error) {
-	value, err := c.run.read(c.view.files, c.key, c.live)
-	if err != nil {
-		return store.KV{}, err
-	}
-	if !lent {
-		value = append([]byte{}, value...)
-	}
-	return store.KV{Key: c.key, Value: value, Revision: c.live.revision}, nil
+	value, err := c.run.read(c.view.files, c.key, c.live, lent)
+	return store.KV{Key: c.key, Value: value, Revision: c.live.revision}, err
 }
 
 func (c *cursor) close() { c.it.Close() }
 
-// run reads values of which many lie one after the other, though the next one may be anywhere: what follows a value
-// closely is fetched together with those behind it.
+// run reads values of which many lie one after the other, though the next one may be anywhere: what follows the one before
+// closely is fetched together with what is behind it.
 type run struct {
-	buf []byte // what the segment has from offset on
+	// buf is what a segment has at a place.
+	buf []byte
 	at  place
+	// end is where the value before ended; its size is nothing.
+	end place
 }
 
 const (
@@ -83,33 +80,47 @@ const (
 	runGap   = 4 << 10
 )
 
-// read returns a value that is good until the next call.
-func (r *run) read(files *segments, key string, live liveRecord) ([]byte, error) {
+// read returns a value. A lent one is good until the next call.
+func (r *run) read(files *segments, key string, live liveRecord, lent bool) (value []byte, err error) {
 	at := live.at
-	if !r.has(at) {
-		if err := r.fetch(files, at); err != nil {
-			return nil, err
-		}
+	record, shared := r.had(at), true
+	if record == nil {
+		record, shared, err = r.fetch(files, at, lent)
 	}
+	r.end = place{segment: at.segment, offset: at.offset + at.size}
+	if err == nil {
+		value, err = valueIn(record, key, live.revision, at)
+	}
+	if err == nil && shared && !lent {
+		value = append([]byte{}, value...)
+	}
+	return value, err
+}
+
+// had is what buf has of the place.
+func (r *run) had(at place) []byte {
 	from := at.offset - r.at.offset
-	return valueIn(r.buf[from:from+at.size], key, live.revision, at)
-}
-
-func (r *run) has(at place) bool {
-	return at.segment == r.at.segment && at.offset >= r.at.offset && at.offset+at.size <= r.at.offset+int64(len(r.buf))
-}
-
-func (r *run) fetch(files *segments, at place) (err error) {
-	end := r.at.offset + int64(len(r.buf))
-	follows := at.segment == r.at.segment && at.offset+at.size > end && at.offset <= end+runGap
-	size := at.size
-	if follows {
-		size = max(size, min(runBytes, files.left(at)))
+	if at.segment != r.at.segment || from < 0 || from+at.size > int64(len(r.buf)) {
+		return nil
 	}
-	r.at = place{at.segment, at.offset, size}
-	r.buf, err = files.bytes(r.buf, r.at)
+	return r.buf[from : from+at.size]
+}
+
+// fetch fetches what is at the place; shared means that it is a part of buf.
+func (r *run) fetch(files *segments, at place, lent bool) (record []byte, shared bool, err error) {
+	gap := at.offset - r.end.offset
+	run := at
+	if at.segment == r.end.segment && gap >= 0 && gap <= runGap {
+		run.size = max(at.size, min(runBytes, files.left(at)))
+	} else if !lent {
+		record, err = files.bytes(nil, at)
+		return record, false, err
+	}
+	r.buf, err = files.bytes(r.buf, run)
+	r.at = run
 	if err != nil {
 		r.buf = nil
+		return nil, false, err
 	}
-	return err
+	return r.buf[:at.size], true, nil
 }
