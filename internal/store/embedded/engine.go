@@ -63,6 +63,11 @@ func (e *Engine) start(first *view, oldest store.Revision) {
 	e.background.Go(func() { e.expirer.run(e.stop) })
 	e.background.Go(func() { e.collector.run(e.stop) })
 	e.collector.look()
+	files := first.files.hold()
+	e.background.Go(func() {
+		defer files.release()
+		files.prefetch(e.stop)
+	})
 	if e.full.Load() {
 		e.background.Go(e.awaitRoom)
 	}

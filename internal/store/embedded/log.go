@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -91,6 +93,20 @@ func newSegments(byID map[uint64]*segment) *segments {
 func (s *segments) hold() *segments {
 	s.refs.Add(1)
 	return s
+}
+
+// prefetch has the machine read the files from the device, in their order: whoever is about to read all values reads them in
+// the order of their keys.
+func (s *segments) prefetch(stop <-chan struct{}) {
+	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		seg := s.byID[id]
+		_ = seg.file.Prefetch(0, seg.size.Load()) // which is no more than a hint
+	}
 }
 
 func (s *segments) release() {
