@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -123,14 +124,22 @@ func checkHistory(t *testing.T, e store.Store) {
 				t.Fatalf("revision %d after %d", ev.Revision, at)
 			}
 			at = ev.Revision
-			if before, ok := latest[ev.Key]; ok && (string(before.Value) != string(ev.Prev) || before.Revision != ev.PrevRevision) {
+			before, ok := latest[ev.Key]
+			if ok && before.Value == nil {
+				before.Revision = 0 // deleted
+			}
+			if ok && (string(before.Value) != string(ev.Prev) || before.Revision != ev.PrevRevision) {
 				t.Fatalf("%s at %d: prev %.20q at %d, but %.20q was written at %d", ev.Key, at, ev.Prev, ev.PrevRevision, before.Value, before.Revision)
 			}
 			latest[ev.Key] = ev
 		}
 	}
 	for key, ev := range latest {
-		if kv, err := e.Get(ctx, key); ev.Value != nil && (err != nil || string(kv.Value) != string(ev.Value) || kv.Revision != ev.Revision) {
+		kv, err := e.Get(ctx, key)
+		if ev.Value == nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("%s is %.20q at %d, %v; it was deleted at %d", key, kv.Value, kv.Revision, err, ev.Revision)
+		}
+		if ev.Value != nil && (err != nil || string(kv.Value) != string(ev.Value) || kv.Revision != ev.Revision) {
 			t.Fatalf("%s is %.20q at %d, %v; its last event says %.20q at %d", key, kv.Value, kv.Revision, err, ev.Value, ev.Revision)
 		}
 	}

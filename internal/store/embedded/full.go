@@ -81,7 +81,7 @@ func (e *Engine) openToWrite() error {
 	if err != nil {
 		return err
 	}
-	w, _, err := e.indexed(db)
+	w, err := e.indexed(db)
 	if err == nil {
 		_, err = w.replay()
 	}

@@ -163,6 +163,7 @@ func (h *history) cutOne(oldest, upTo store.Revision) error {
 	h.e.tail.compact(upTo)
 	err = h.e.do(func(w *writer, g *group) error {
 		w.changes(g)
+		w.oldest = upTo
 		for id, n := range dead {
 			w.segment(id).live -= n
 		}

@@ -64,7 +64,10 @@ const (
 )
 
 func newLog(d *disk, opts Options) *log {
-	limit := min(max(opts.WatchHistoryBytes/8, minSegment), maxSegment)
+	limit := opts.segmentBytes
+	if limit == 0 {
+		limit = min(max(opts.WatchHistoryBytes/8, minSegment), maxSegment)
+	}
 	return &log{disk: d, dir: opts.Dir, limit: limit, files: newSegments(nil)}
 }
 
@@ -196,7 +199,10 @@ func (l *log) write(frame []byte) error {
 		}
 		l.next = nil
 	}
-	sealFrame(frame, l.last.id, l.end, l.durable)
+	l.mu.Lock()
+	durable := l.durable
+	l.mu.Unlock()
+	sealFrame(frame, l.last.id, l.end, durable)
 	if _, err := l.last.file.WriteAt(frame, l.end); err != nil {
 		return err
 	}

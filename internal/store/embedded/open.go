@@ -52,8 +52,7 @@ func Open(opts Options) (*Engine, error) {
 		}
 	}
 	e.log = newLog(e.disk, opts)
-	oldest, err := e.recover(db)
-	if err != nil {
+	if err := e.recover(db); err != nil {
 		e.log.close(nil)
 		return nil, errors.Join(fmt.Errorf("store in %s: %w", opts.Dir, err), db.Close(), e.disk.unlock())
 	}
@@ -62,7 +61,7 @@ func Open(opts Options) (*Engine, error) {
 	if e.full.Load() {
 		first.unread = e.closer(db)
 	}
-	e.start(first, oldest)
+	e.start(first, e.writer.oldest)
 	return e, nil
 }
 
@@ -194,54 +193,54 @@ func writeMarker(files vfs.FS, dir string, closedAt store.Revision) error {
 }
 
 // recover goes on where the last run ended.
-func (e *Engine) recover(db *pebble.DB) (oldest store.Revision, err error) {
-	w, oldest, err := e.indexed(db)
+func (e *Engine) recover(db *pebble.DB) error {
+	w, err := e.indexed(db)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := e.log.open(w.segments, w.state.log); err != nil {
-		return 0, err
+		return err
 	}
 	end, err := w.replay()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if w.state.revision < e.closedAt {
-		return 0, fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, w.state.revision)
+		return fmt.Errorf("%w: it was closed at revision %d, but what is left ends at %d", store.ErrCorrupt, e.closedAt, w.state.revision)
 	}
 	e.writer = w
-	if err := e.log.endAt(end); err != nil || e.full.Load() {
-		return oldest, err
+	if err := e.log.endAt(end); err != nil {
+		return err
 	}
-	ids, err := e.log.leftovers()
-	if err != nil {
-		return 0, err
+	ids, err := e.log.leftovers(end)
+	if err != nil || e.full.Load() {
+		return err
 	}
-	return oldest, e.log.removeFiles(ids)
+	return e.log.removeFiles(ids)
 }
 
 // indexed is a writer that knows what the index knows. It reads few records, however large the store is.
-func (e *Engine) indexed(db *pebble.DB) (w *writer, oldest store.Revision, err error) {
-	var state stateRecord
+func (e *Engine) indexed(db *pebble.DB) (*writer, error) {
+	segments, err := segmentRecords(db)
+	if err != nil {
+		return nil, err
+	}
+	w := newWriter(e, db, segments)
 	_, err = get(db, stateKey, func(record []byte) (err error) {
-		state, err = decodeState(stateKey, record)
+		w.state, err = decodeState(stateKey, record)
 		return err
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	_, err = get(db, oldestKey, func(record []byte) (err error) {
-		oldest, err = decodeNumber(oldestKey, record)
+		w.oldest, err = decodeNumber(oldestKey, record)
 		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	segments, err := segmentRecords(db)
-	return newWriter(e, db, state, segments), oldest, err
+	return w, err
 }
 
-func segmentRecords(db *pebble.DB) (segments map[uint64]*segmentRecord, err error) {
+func segmentRecords(db pebble.Reader) (segments map[uint64]*segmentRecord, err error) {
 	it, err := db.NewIter(&pebble.IterOptions{LowerBound: segmentKey(0), UpperBound: []byte{segmentSpace + 1}})
 	if err != nil {
 		return nil, readError(segmentKey(0), err)

@@ -59,6 +59,10 @@ type Options struct {
 	MinFreeBytes int64
 	// Logger is told what an operator should know; nil is nobody.
 	Logger *slog.Logger
+
+	// segmentBytes is the length at which a segment of the log is not gone on with; 0 is by the history's size. Tests
+	// make it small.
+	segmentBytes int64
 }
 
 // Validate says in a sentence what makes no sense.

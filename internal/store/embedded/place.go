@@ -116,16 +116,16 @@ func frameChecksum(frame []byte, segment uint64, offset int64) uint32 {
 }
 
 // frameAt is the frame that data begins with, if there is one; data is what the segment has from the offset on.
-func frameAt(data []byte, segment uint64, offset int64) (units []byte, durable int64, ok bool) {
+func frameAt(data []byte, segment uint64, offset int64) (units []byte, ok bool) {
 	length := frameLength(data)
 	if length < frameHeader || length > int64(len(data)) {
-		return nil, 0, false
+		return nil, false
 	}
 	frame := data[:length:length]
 	if binary.LittleEndian.Uint32(frame[4:]) != frameChecksum(frame, segment, offset) {
-		return nil, 0, false
+		return nil, false
 	}
-	return frame[frameHeader:], int64(binary.LittleEndian.Uint64(frame[12:])), true
+	return frame[frameHeader:], true
 }
 
 // frameLength is how long the frame claims to be that data begins with.
@@ -135,6 +135,9 @@ func frameLength(data []byte) int64 {
 	}
 	return int64(binary.LittleEndian.Uint32(data[8:]))
 }
+
+// frameDurable is up to where the frame says that the segment was durable.
+func frameDurable(frame []byte) int64 { return int64(binary.LittleEndian.Uint64(frame[12:])) }
 
 // beginUnit says where the segment before ended.
 func beginUnit(b []byte, before uint64, end int64) []byte {
@@ -186,6 +189,9 @@ func eachUnit(units []byte, segment uint64, offset int64, use func(u *unit) erro
 			at := offset + frameHeader + int64(whole-len(r.rest))
 			before := len(r.rest)
 			e, key := r.entry()
+			if r.err != nil {
+				return r.err
+			}
 			e.key = string(key)
 			u.entries = append(u.entries, e)
 			u.places = append(u.places, place{segment, at, int64(before - len(r.rest))})

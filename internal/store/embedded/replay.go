@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -87,7 +88,7 @@ func (s *segment) frames(offset, to int64, use func(units []byte, offset, after 
 		window = scanBytes
 		begin := offset
 		for {
-			units, _, ok := frameAt(data[offset-begin:], s.id, offset)
+			units, ok := frameAt(data[offset-begin:], s.id, offset)
 			if !ok {
 				break
 			}
@@ -129,11 +130,23 @@ func (s *segment) torn(end int64) (clean bool, err error) {
 			return len(bytes.Trim(data, "\x00")) == 0, nil
 		}
 		at += next
-		if _, durable, ok := frameAt(data[at:], s.id, end+int64(at)); ok && durable > end {
+		if !says(data[at:], end, end+int64(at)) {
+			continue // the checksum of what is long may be dear
+		}
+		if _, ok := frameAt(data[at:], s.id, end+int64(at)); ok {
 			return false, fmt.Errorf("%w: no frame in %s at %d, though there was one when that at %d was written",
 				store.ErrCorrupt, segmentName(s.id), end, end+int64(at))
 		}
 	}
+}
+
+// says tells whether what looks like a frame at the offset could say that something was durable beyond the end.
+func says(data []byte, end, offset int64) bool {
+	if frameLength(data) == 0 {
+		return false
+	}
+	durable := frameDurable(data)
+	return durable > end && durable <= offset
 }
 
 // beginning is where the segment before ended; begun is false if nothing is in this one.
@@ -265,14 +278,37 @@ func (l *log) endAt(at place) error {
 	return nil
 }
 
-// leftovers are the files of segments that are not in the log: a crash came before they were removed.
-func (l *log) leftovers() (ids []uint64, err error) {
+// leftovers are the files of segments that are not in the log: a crash came before they were removed, or before they were
+// begun. One that was begun behind the log's end has lost those before it.
+func (l *log) leftovers(end place) (ids []uint64, err error) {
 	names, err := l.disk.List(l.dir)
+	slices.Sort(names)
 	for _, name := range names {
 		var id uint64
-		if n, _ := fmt.Sscanf(name, segmentFormat, &id); n == 1 && name == segmentName(id) && l.files.byID[id] == nil {
-			ids = append(ids, id)
+		if n, _ := fmt.Sscanf(name, segmentFormat, &id); n != 1 || name != segmentName(id) || l.files.byID[id] != nil {
+			continue
 		}
+		if id > end.segment {
+			if err := l.notBegun(id, end); err != nil {
+				return nil, err
+			}
+		}
+		ids = append(ids, id)
 	}
 	return ids, err
+}
+
+// notBegun makes sure that nothing is in a segment behind the log's end.
+func (l *log) notBegun(id uint64, end place) error {
+	seg, err := l.openSegment(id)
+	if err != nil {
+		return err
+	}
+	defer seg.file.Close()
+	before, begun, err := seg.beginning()
+	if err == nil && begun {
+		err = fmt.Errorf("%w: %s goes on after %v, but what is left ends with %v",
+			store.ErrCorrupt, segmentName(id), before, end)
+	}
+	return err
 }

@@ -24,6 +24,8 @@ type writer struct {
 
 	// state after the last commit.
 	state stateRecord
+	// oldest is up to where the history is cut in the index.
+	oldest store.Revision
 	// segments has a record for each segment of the log that holds something, touched those that the group changed.
 	segments map[uint64]*segmentRecord
 	touched  map[uint64]bool
@@ -51,9 +53,9 @@ type present struct {
 	value []byte
 }
 
-func newWriter(e *Engine, db *pebble.DB, state stateRecord, segments map[uint64]*segmentRecord) *writer {
+func newWriter(e *Engine, db *pebble.DB, segments map[uint64]*segmentRecord) *writer {
 	w := &writer{
-		e: e, db: db, state: state, segments: segments, touched: make(map[uint64]bool),
+		e: e, db: db, segments: segments, touched: make(map[uint64]bool),
 		overlay: make(map[string]present), turn: make(chan struct{}, 1), device: make(chan struct{}, 1),
 	}
 	w.turn <- struct{}{}
