@@ -58,6 +58,8 @@ const (
 	// each frame in it.
 	logStep = 256 << 10
 	logPage = 4 << 10
+	// A frame of this length makes the file longer by itself: to write as many zeros first is dearer than what they save.
+	largeFrame = 32 << 10
 	// A segment is an eighth of the history, within these bounds.
 	minSegment = 1 << 20
 	maxSegment = 16 << 20
@@ -213,6 +215,10 @@ func (l *log) write(frame []byte) error {
 		l.prepare()
 	}
 	if l.end <= l.last.size.Load() {
+		return nil
+	}
+	if len(frame) >= largeFrame {
+		l.last.size.Store(l.end)
 		return nil
 	}
 	return l.grow()
