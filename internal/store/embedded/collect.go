@@ -24,8 +24,9 @@ import (
 type collector struct {
 	e    *Engine
 	wake chan struct{}
-	// spoiled are segments that could not be read, and which it leaves alone.
-	spoiled map[uint64]bool
+	// done are segments that need not be emptied again: nothing of them can be had back before the history lets go, or
+	// they could not be read.
+	done map[uint64]bool
 }
 
 const (
@@ -86,35 +87,36 @@ func (c *collector) collect() (more bool, err error) {
 	case len(unneeded) > 0:
 		return true, c.remove(unneeded)
 	case worst != 0:
-		if err := c.empty(worst); err != nil {
-			c.spoiled[worst] = true
-			return true, err
-		}
-		return true, nil
+		c.done[worst] = true
+		return true, c.empty(worst)
 	}
 	return false, nil
 }
 
-// choose finds the segments that can be removed, and the one that is to be emptied, or 0.
+// choose finds the segments that can be removed, and the one that is to be emptied, or 0. What is dead in a segment that is
+// done counts for nothing: it is not had back by emptying others.
 func (c *collector) choose(w *writer) (unneeded []uint64, worst uint64) {
-	oldest := c.e.history.oldest.Load()
-	last := w.state.log.segment
 	var live, dead int64
 	for id, s := range w.segments {
 		switch {
-		case id >= last:
+		case id >= w.state.log.segment:
 			live += s.live
-		case s.live > 0:
+		case s.live == 0:
+			// As the index has it: before a crash it could forget the cut that the history has begun.
+			if s.movedAt <= w.oldest {
+				unneeded = append(unneeded, id)
+			}
+		case c.done[id]:
+			live += s.live
+		default:
 			live += s.live
 			dead += s.end - s.live
-			if !c.spoiled[id] && (worst == 0 || s.live*w.segments[worst].end < w.segments[worst].live*s.end) {
+			if worst == 0 || s.live*w.segments[worst].end < w.segments[worst].live*s.end {
 				worst = id
 			}
-		case s.movedAt <= oldest:
-			unneeded = append(unneeded, id)
 		}
 	}
-	if dead <= live+collectSlack*w.e.log.limit {
+	if dead <= live+collectSlack*w.e.log.limit || worst != 0 && !c.e.disk.hasRoomToCollect(w.segments[worst].live) {
 		worst = 0
 	}
 	return unneeded, worst
@@ -134,7 +136,10 @@ func (c *collector) remove(ids []uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := c.e.flush(); err != nil {
+	for _, id := range ids {
+		delete(c.done, id)
+	}
+	if err := c.e.await(c.e.db.Flush); err != nil {
 		return err
 	}
 	return c.e.log.removeFiles(ids)

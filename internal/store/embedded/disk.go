@@ -89,6 +89,13 @@ func (d *disk) hasRoom(n int64) bool {
 	return d.spent <= d.free
 }
 
+// hasRoomToCollect says whether n bytes may be written for the sake of more that will be free later. Half of what commits
+// leave alone stays for the index.
+func (d *disk) hasRoomToCollect(n int64) bool {
+	free, reserve := d.usage()
+	return free-n >= reserve/2
+}
+
 // spare is how much may be written before only minFree is left.
 func (d *disk) spare() int64 {
 	free, reserve := d.usage()

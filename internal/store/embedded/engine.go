@@ -52,7 +52,7 @@ func (e *Engine) start(first *view, oldest store.Revision) {
 	e.history.oldest.Store(oldest)
 	e.expirer = &expirer{e: e, wake: make(chan struct{}, 1)}
 	e.expirer.next.Store(never)
-	e.collector = &collector{e: e, wake: make(chan struct{}, 1), spoiled: make(map[uint64]bool)}
+	e.collector = &collector{e: e, wake: make(chan struct{}, 1), done: make(map[uint64]bool)}
 	e.syncer = &syncer{e: e}
 	e.stop = make(chan struct{})
 	for range carriers {
@@ -172,6 +172,11 @@ func (e *Engine) close() error {
 	}
 	e.tail.close()
 	e.syncer.stop()
+	full := e.full.Load()
+	err := e.failure.get()
+	if err == nil && !full {
+		err = e.finish()
+	}
 	if failed := e.failure.get(); failed != nil {
 		// What waits for the disk waits for ever, so nothing is waited for here. The disk lets no write
 		// through any more: no harm is done to whoever opens the directory next.
@@ -179,20 +184,17 @@ func (e *Engine) close() error {
 		return errors.Join(failed, e.disk.unlock())
 	}
 	last := e.readers.latest.revision
-	full := e.full.Load()
-	var err error
-	if !full {
-		err = e.finish()
-	}
 	e.readers.close()
+	if full { // nothing was written
+		e.log.close(nil)
+		return e.disk.unlock()
+	}
+	err = errors.Join(err, e.await(e.db.Close)) // which may sync the log once more
 	e.log.close(e.failure.happened)
-	if full {
-		return e.disk.unlock() // nothing was written
+	if err == nil {
+		err = e.noteRevision(last)
 	}
-	if err = errors.Join(err, e.db.Close()); err != nil {
-		return errors.Join(err, e.disk.unlock())
-	}
-	return errors.Join(e.noteRevision(last), e.disk.unlock())
+	return errors.Join(err, e.disk.unlock())
 }
 
 // finish makes durable what was acknowledged before it was, and brings the index up to the log's end, so that the next Open
@@ -201,21 +203,21 @@ func (e *Engine) finish() error {
 	if e.opts.Durability == Memory {
 		return nil
 	}
-	if err := e.log.sync(); err != nil {
+	if err := e.await(e.log.sync); err != nil {
 		return err
 	}
 	if !e.disk.hasRoom(e.opts.MemTableBytes) {
 		return nil // then it has
 	}
-	return e.flush()
+	return e.await(e.db.Flush)
 }
 
-// flush has Pebble write what it holds in memory.
-func (e *Engine) flush() error {
-	flushed := make(chan error, 1)
-	go func() { flushed <- e.db.Flush() }() // which does not return if the disk fails
+// await waits for work that does not return if the disk fails.
+func (e *Engine) await(work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
 	select {
-	case err := <-flushed:
+	case err := <-done:
 		return err
 	case <-e.failure.happened:
 		return e.failure.get()

@@ -31,6 +31,9 @@ func TestReplay(t *testing.T) {
 		kept, err := Open(Options{Dir: "/store", FS: copyOf(fs)}) // which cuts nothing
 		must(t, err)
 		m.check(t, kept)
+		rev, err := kept.Revision(context.Background())
+		must(t, err)
+		m.states = m.states[:rev+1]
 		must(t, kept.Close())
 		e, err := Open(opts)
 		must(t, err)
