@@ -52,6 +52,8 @@ const (
 	groupBytes = 1 << 20
 	// carriers is how many groups can be under way: one gathers, one is being synced, one is answered.
 	carriers = 3
+	// maxCommit bounds a commit, well below what a frame of the log can say of its length.
+	maxCommit = 1 << 30
 	// requestOverhead is what a request is counted for beside its values.
 	requestOverhead = 256
 )
@@ -196,6 +198,9 @@ func (e *Engine) submit(ops []store.Op) (*request, error) {
 		return nil, err
 	}
 	r := newRequest(ops)
+	if r.bytes > maxCommit {
+		return nil, fmt.Errorf("a commit of %d bytes is too large: the store takes %d at most", r.bytes, maxCommit)
+	}
 	if e.full.Load() || !e.disk.hasRoom(r.bytes) {
 		return nil, e.noSpace()
 	}
