@@ -145,17 +145,56 @@ func checkHistory(t *testing.T, e store.Store) {
 	}
 }
 
-// TestCrash cuts the power at random moments: what was synced is there, what was not may be there in part.
+// stillKeys are written once and stay, so that a segment seldom empties by itself.
+const stillKeys = 64
+
+// writeStill writes one of the keys that stay, if it is not there yet.
+func writeStill(t *testing.T, e store.Store, k int) {
+	t.Helper()
+	key := fmt.Sprint("still", k%stillKeys)
+	_, err := e.Commit(context.Background(), store.Op{Key: key, Value: []byte(key)})
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		t.Fatal(err)
+	}
+}
+
+// checkStill reads the keys that stay and returns how many there are.
+func checkStill(t *testing.T, e store.Store) (n int) {
+	t.Helper()
+	for k := range stillKeys {
+		key := fmt.Sprint("still", k)
+		kv, err := e.Get(context.Background(), key)
+		if err == nil && string(kv.Value) != key || err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("%s is %q, %v", key, kv.Value, err)
+		}
+		if err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestCrash cuts the power at random moments: what was synced is there, what was not may be there in part, but for Batch,
+// too, nothing without what was before it.
 func TestCrash(t *testing.T) {
+	for _, durability := range []Durability{Sync, Batch} {
+		t.Run(string(durability), func(t *testing.T) { crashes(t, durability) })
+	}
+}
+
+func crashes(t *testing.T, durability Durability) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	const writers = 8
 	l := &ledger{acked: make([]atomic.Int64, writers)}
 	fs := vfs.NewCrashableMem()
-	for round := range rounds(t, 60) {
-		// A small memtable and a short history, so that flushes, compactions and cuts are under way too.
-		e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10, TailBytes: 1})
+	moved, still, segments := 0, 0, uint64(0)
+	for round := range rounds(t, 40) {
+		// A small memtable, small segments and a short history, so that flushes, compactions, cuts and collecting are
+		// under way too.
+		e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10, TailBytes: 1,
+			segmentBytes: 32 << 10, Durability: durability, SyncInterval: time.Millisecond})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -164,15 +203,21 @@ func TestCrash(t *testing.T) {
 		for w := range writers {
 			wg.Go(func() { l.write(ctx, e, w, 8<<10) })
 		}
-		time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
-		acked := make([]int64, writers)
-		for w := range acked {
-			acked[w] = l.acked[w].Load()
+		for n := r.IntN(4); n >= 0; n-- {
+			writeStill(t, e, round+n)
+			time.Sleep(time.Duration(r.IntN(8)) * time.Millisecond)
 		}
-		revision := l.revision.Load()
+		acked, revision := make([]int64, writers), int64(0)
+		if durability == Sync {
+			for w := range acked {
+				acked[w] = l.acked[w].Load()
+			}
+			revision = l.revision.Load()
+		}
 		crashed := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: r.IntN(101), RNG: r})
 		cancel()
 		wg.Wait()
+		moved += movesIn(t, e)
 		e.Close()
 
 		fs = crashed
@@ -181,11 +226,22 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("round %d: after the crash: %v", round, err)
 		}
 		l.check(t, e, acked, revision)
+		recount(t, e)
+		n := checkStill(t, e)
+		if durability == Sync && n < still {
+			t.Fatalf("round %d: %d keys that stay, of %d", round, n, still)
+		}
+		still = n
 		// The next round may write what this one lost: start from what is there.
 		rev, _ := e.Revision(context.Background())
 		l.revision.Store(rev)
+		segments = max(segments, e.log.position().segment)
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	t.Logf("%d segments, %d values moved", segments, moved)
+	if segments < 10 || moved == 0 {
+		t.Error("the log was not collected")
 	}
 }

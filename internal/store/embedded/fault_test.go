@@ -66,7 +66,8 @@ func failOne(t *testing.T, round int, r *rand.Rand) {
 		}
 		return nil
 	}))
-	e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10})
+	e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10,
+		segmentBytes: 64 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}

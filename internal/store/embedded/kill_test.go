@@ -3,6 +3,7 @@ package embedded
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/proa-dev/proa/internal/store"
 )
 
 // childDir, if set, makes the test binary a writer over that directory.
@@ -30,7 +33,7 @@ func TestMain(m *testing.M) {
 
 // child writes until it is killed, and prints each number after it was acknowledged.
 func child(dir string) error {
-	e, err := Open(Options{Dir: dir, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10})
+	e, err := Open(Options{Dir: dir, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10, segmentBytes: 32 << 10})
 	if err != nil {
 		return err
 	}
@@ -41,6 +44,16 @@ func child(dir string) error {
 			var n int64
 			fmt.Sscanf(string(kv.Value), "%d/", &n)
 			l.acked[w].Store(n)
+		}
+	}
+	rev, err := e.Revision(context.Background())
+	if err != nil {
+		return err
+	}
+	for k := range 3 {
+		key := fmt.Sprint("still", (int(rev)+k)%stillKeys)
+		if _, err := e.Commit(context.Background(), store.Op{Key: key, Value: []byte(key)}); err != nil && !errors.Is(err, store.ErrConflict) {
+			return err
 		}
 	}
 	fmt.Println("ready")
@@ -86,6 +99,7 @@ func TestKill(t *testing.T) {
 func killChain(t *testing.T, r *rand.Rand, rounds int) {
 	dir := t.TempDir()
 	l := &ledger{acked: make([]atomic.Int64, killWriters)}
+	moved, still := 0, 0
 	for round := range rounds {
 		acked, revision := killOne(t, dir, time.Duration(r.IntN(60))*time.Millisecond)
 		e, err := Open(Options{Dir: dir, TailBytes: 1})
@@ -96,9 +110,20 @@ func killChain(t *testing.T, r *rand.Rand, rounds int) {
 			acked[w] = max(acked[w], l.acked[w].Load())
 		}
 		l.check(t, e, acked, revision)
+		recount(t, e)
+		moved += movesIn(t, e)
+		if n := checkStill(t, e); n < still {
+			t.Fatalf("round %d: %d keys that stay, of %d", round, n, still)
+		} else {
+			still = n
+		}
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	t.Logf("%d values moved", moved)
+	if moved == 0 {
+		t.Error("the log was not collected")
 	}
 }
 

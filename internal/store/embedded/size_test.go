@@ -21,6 +21,7 @@ func TestSizeIsBounded(t *testing.T) {
 		{"values of 255 bytes", 255, 0},
 		{"values of 2 KB", 2 << 10, 0},
 		{"values of 2 KB, some of them still", 2 << 10, 10},
+		{"values of 2 KB, most of them still", 2 << 10, 60},
 		{"values of 100 KB", 100 << 10, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) { overwrite(t, live, test.valueSize, test.still) })
