@@ -361,6 +361,23 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// TestCollectLeavesRoom has room for a few bytes only beside the half of the reserve that is the index's.
+func TestCollectLeavesRoom(t *testing.T) {
+	const reserve = 1 << 20
+	d, fs := newFullDisk(4 * reserve)
+	opts := collecting(fs)
+	opts.MinFreeBytes = reserve
+	e := openTest(t, opts)
+	d.room.Store(reserve/2 + 10)
+	for live, want := range map[int64]uint64{10: 1, 11: 0} {
+		w := &writer{e: e, segments: map[uint64]*segmentRecord{1: {live: live, end: 1 << 20}}, state: stateRecord{log: place{segment: 9}}}
+		if _, worst := e.collector.choose(w); worst != want {
+			t.Errorf("with %d bytes to move, %d is the worst; want %d", live, worst, want)
+		}
+	}
+	d.room.Store(4 * reserve)
+}
+
 // TestMoveOfWhatChanged changes values in all ways after they were found and before they are moved.
 func TestMoveOfWhatChanged(t *testing.T) {
 	e := openTest(t, Options{Dir: "/store", FS: vfs.NewMem(), TailBytes: 1})

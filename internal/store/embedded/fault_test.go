@@ -129,6 +129,10 @@ func (d *fullDisk) take(op errorfs.Op) error {
 			d.room.Add(4096)
 			return syscall.ENOSPC
 		}
+	case errorfs.OpRemove:
+		if info, err := d.FS.Stat(op.Path); err == nil {
+			d.room.Add(info.Size())
+		}
 	case errorfs.OpCreate, errorfs.OpReuseForWrite:
 		if d.room.Load() <= 0 {
 			return syscall.ENOSPC
