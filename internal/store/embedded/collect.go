@@ -25,7 +25,7 @@ type collector struct {
 	e    *Engine
 	wake chan struct{}
 	// done are segments that need not be emptied again: nothing of them can be had back before the history lets go, or
-	// they could not be read.
+	// they could not be read. It is of who has the pipeline's turn.
 	done map[uint64]bool
 }
 
@@ -79,6 +79,9 @@ func (c *collector) collect() (more bool, err error) {
 	var worst uint64
 	err = c.e.do(func(w *writer, _ *group) error {
 		unneeded, worst = c.choose(w)
+		if len(unneeded) == 0 && worst != 0 {
+			c.done[worst] = true // or it will be
+		}
 		return nil
 	})
 	switch {
@@ -87,7 +90,6 @@ func (c *collector) collect() (more bool, err error) {
 	case len(unneeded) > 0:
 		return true, c.remove(unneeded)
 	case worst != 0:
-		c.done[worst] = true
 		return true, c.empty(worst)
 	}
 	return false, nil
@@ -129,15 +131,13 @@ func (c *collector) remove(ids []uint64) error {
 		for _, id := range ids {
 			delete(w.segments, id)
 			w.touched[id] = true
+			delete(c.done, id)
 		}
 		w.e.log.remove(ids)
 		return nil
 	})
 	if err != nil {
 		return err
-	}
-	for _, id := range ids {
-		delete(c.done, id)
 	}
 	if err := c.e.await(c.e.db.Flush); err != nil {
 		return err

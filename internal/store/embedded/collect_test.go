@@ -311,7 +311,9 @@ func TestCollectLeavesDamageAlone(t *testing.T) {
 		must(t, f.Close())
 	}
 	must(t, e.Compact(context.Background(), int64(len(m.states))))
-	waitFor(t, "the collector to rest", func() bool { return isIdle(t, e) })
+	waitFor(t, "the damage to be named", func() bool {
+		return strings.Count(said.String(), "no frame in") == len(damaged) && isIdle(t, e)
+	})
 	must(t, e.Compact(context.Background(), int64(len(m.states))))
 	m.check(t, e)
 	left := segmentFiles(t, mem)

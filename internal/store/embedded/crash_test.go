@@ -193,7 +193,7 @@ func crashes(t *testing.T, durability Durability) {
 	for round := range rounds(t, 40) {
 		// A small memtable, small segments and a short history, so that flushes, compactions, cuts and collecting are
 		// under way too.
-		e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10, TailBytes: 1,
+		e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 64 << 10, TailBytes: 1,
 			segmentBytes: 32 << 10, Durability: durability, SyncInterval: time.Millisecond})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
@@ -241,7 +241,7 @@ func crashes(t *testing.T, durability Durability) {
 		}
 	}
 	t.Logf("%d segments, %d values moved", segments, moved)
-	if segments < 10 || moved == 0 {
+	if segments < 10 || moved == 0 && !testing.Short() {
 		t.Error("the log was not collected")
 	}
 }

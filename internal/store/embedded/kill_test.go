@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 // child writes until it is killed, and prints each number after it was acknowledged.
 func child(dir string) error {
-	e, err := Open(Options{Dir: dir, MemTableBytes: 1 << 20, WatchHistoryBytes: 256 << 10, segmentBytes: 32 << 10})
+	e, err := Open(Options{Dir: dir, MemTableBytes: 1 << 20, WatchHistoryBytes: 64 << 10, segmentBytes: 32 << 10})
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func killChain(t *testing.T, r *rand.Rand, rounds int) {
 		}
 	}
 	t.Logf("%d values moved", moved)
-	if moved == 0 {
+	if moved == 0 && !testing.Short() {
 		t.Error("the log was not collected")
 	}
 }
