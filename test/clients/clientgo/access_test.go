@@ -124,8 +124,10 @@ func TestLeaderElection(t *testing.T) {
 	candidate := func(name string) context.CancelFunc {
 		ctx, cancel := context.WithCancel(t.Context())
 		e := must(leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-			Lock:          &resourcelock.LeaseLock{LeaseMeta: metav1.ObjectMeta{Name: "helm", Namespace: "default"}, Client: k.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: name}},
-			LeaseDuration: 2 * cluster.Patience, RenewDeadline: cluster.Patience, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
+			Lock: &resourcelock.LeaseLock{LeaseMeta: metav1.ObjectMeta{Name: "helm", Namespace: "default"}, Client: k.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: name}},
+			// A pause deposes nobody, and if the first does not get to release the lease, which a renewal under way can prevent,
+			// the second outlasts it.
+			LeaseDuration: cluster.Patience / 4, RenewDeadline: cluster.Patience / 5, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
 			Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { leads <- name }, OnStoppedLeading: func() {}},
 		}))(t)
 		done := make(chan struct{})
