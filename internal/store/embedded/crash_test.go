@@ -94,11 +94,17 @@ func number(t *testing.T, e store.Store, key string) (n int64) {
 }
 
 // checkHistory reads all events and checks that they are dense, whole, chain by value, and end in the
-// present state.
+// present state. Nobody may write meanwhile.
 func checkHistory(t *testing.T, e store.Store) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+	for !historyHolds(ctx, t, e) { // it was cut back meanwhile, which has an end
+	}
+}
+
+func historyHolds(ctx context.Context, t *testing.T, e store.Store) bool {
+	t.Helper()
 	oldest, err := e.Oldest(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +114,9 @@ func checkHistory(t *testing.T, e store.Store) {
 		t.Fatal(err)
 	}
 	st, err := e.Events(ctx, oldest)
+	if errors.Is(err, store.ErrCompacted) {
+		return false
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +125,9 @@ func checkHistory(t *testing.T, e store.Store) {
 	at := oldest
 	for at < last {
 		events, err := st.Next(ctx)
+		if errors.Is(err, store.ErrCompacted) {
+			return false
+		}
 		if err != nil {
 			t.Fatalf("events after %d of %d: %v", at, last, err)
 		}
@@ -143,6 +155,7 @@ func checkHistory(t *testing.T, e store.Store) {
 			t.Fatalf("%s is %.20q at %d, %v; its last event says %.20q at %d", key, kv.Value, kv.Revision, err, ev.Value, ev.Revision)
 		}
 	}
+	return true
 }
 
 // stillKeys are written once and stay, so that a segment seldom empties by itself.
@@ -190,7 +203,8 @@ func crashes(t *testing.T, durability Durability) {
 	l := &ledger{acked: make([]atomic.Int64, writers)}
 	fs := vfs.NewCrashableMem()
 	moved, still, segments := 0, 0, uint64(0)
-	for round := range rounds(t, 40) {
+	least := rounds(t, 40)
+	for round := 0; round < least || moved == 0 || segments < 10; round++ { // on a slow machine it takes more
 		// A small memtable, small segments and a short history, so that flushes, compactions, cuts and collecting are
 		// under way too.
 		e, err := Open(Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, WatchHistoryBytes: 64 << 10, TailBytes: 1,
@@ -241,7 +255,4 @@ func crashes(t *testing.T, durability Durability) {
 		}
 	}
 	t.Logf("%d segments, %d values moved", segments, moved)
-	if segments < 10 || moved == 0 && !testing.Short() {
-		t.Error("the log was not collected")
-	}
 }

@@ -25,7 +25,8 @@ func TestReplay(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	m := newModel(r)
 	moved := 0
-	for range rounds(t, 60) {
+	least := rounds(t, 60)
+	for round := 0; round < least || moved == 0; round++ {
 		opts := Options{Dir: "/store", FS: fs, MemTableBytes: 1 << 20, segmentBytes: 1 + r.Int64N(64<<10),
 			WatchHistoryBytes: 1 + r.Int64N(256<<10), Durability: []Durability{Sync, Batch}[r.IntN(2)]}
 		kept, err := Open(Options{Dir: "/store", FS: copyOf(fs)}) // which cuts nothing
@@ -62,9 +63,6 @@ func TestReplay(t *testing.T) {
 			}
 			must(t, kept.Close())
 		}
-	}
-	if moved == 0 {
-		t.Error("nothing was ever moved")
 	}
 }
 
