@@ -30,6 +30,8 @@ type calls struct {
 	key  []byte
 	fate fate
 	met  int // how many transactions had that fate
+	// forgets is that events come without their previous values; set before the first call
+	forgets bool
 }
 
 // fate is what becomes of a transaction. Answers are lost of those that did something: not of one that met another
@@ -143,11 +145,27 @@ func (c *calls) pass(_ any, in grpc.ServerStream) error {
 			return err
 		case concerned && c.meets(answerLost, f):
 			return errLost
+		case c.forgets && method == "/etcdserverpb.Watch/Watch":
+			if f, err = withoutPrevious(f); err != nil {
+				return err
+			}
 		}
 		if err := in.SendMsg(&f); err != nil {
 			return err
 		}
 	}
+}
+
+// withoutPrevious is an answer of a watch whose events lack their previous values.
+func withoutPrevious(f frame) (frame, error) {
+	var answer pb.WatchResponse
+	if err := answer.Unmarshal(f); err != nil {
+		return nil, err
+	}
+	for _, e := range answer.Events {
+		e.PrevKv = nil
+	}
+	return answer.Marshal()
 }
 
 // frame is a message as it is on the wire.

@@ -227,6 +227,44 @@ func TestCompactionByAge(t *testing.T) {
 	}
 }
 
+// etcd leaves out the previous values of the first events of a watch, if it is slow to note that they are wanted.
+func TestEventsWithoutPreviousValues(t *testing.T) {
+	t.Parallel()
+	between := startCalls(t, startCluster(t, 1).endpoints()[0])
+	between.forgets = true
+	s := open(t, engine.Options{Endpoints: []string{between.url}})
+	var last store.Revision
+	for _, op := range []store.Op{{Value: []byte("1")}, {Value: []byte("2")}, {}} {
+		op.Key, op.Expect = "a", last
+		rev, err := s.Commit(t.Context(), op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = rev
+	}
+	st, err := s.Events(t.Context(), last-3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	var got []string
+	for st.Reached() < last {
+		events, err := st.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			got = append(got, fmt.Sprintf("%q@%d was %q@%d", e.Value, e.Revision, e.Prev, e.PrevRevision))
+		}
+	}
+	want := []string{
+		fmt.Sprintf(`"1"@%d was ""@0`, last-2), fmt.Sprintf(`"2"@%d was "1"@%d`, last-1, last-2), fmt.Sprintf(`""@%d was "2"@%d`, last, last-1),
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 func TestHintsOfOwnWrites(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)

@@ -161,7 +161,7 @@ func (s *stream) follow() error {
 			if !ok {
 				return errors.New("the watch ended")
 			}
-			b, err := s.take(answer)
+			b, err := s.take(ctx, answer)
 			if err != nil {
 				return err
 			}
@@ -180,7 +180,7 @@ func (s *stream) follow() error {
 }
 
 // take makes a batch of etcd's answer.
-func (s *stream) take(answer clientv3.WatchResponse) (batch, error) {
+func (s *stream) take(ctx context.Context, answer clientv3.WatchResponse) (batch, error) {
 	if answer.CompactRevision != 0 {
 		s.engine.noteCompacted(answer.CompactRevision)
 		return batch{}, store.ErrCompacted
@@ -197,13 +197,28 @@ func (s *stream) take(answer clientv3.WatchResponse) (batch, error) {
 		if e.Kv.ModRevision <= s.passed {
 			continue
 		}
+		event := s.engine.event(e)
 		if !e.IsCreate() && e.PrevKv == nil {
-			return batch{}, fmt.Errorf("%w: the value before revision %d is gone", store.ErrCompacted, e.Kv.ModRevision)
+			before, err := s.engine.before(ctx, event)
+			if err != nil {
+				return batch{}, err
+			}
+			event.Prev, event.PrevRevision = before.Value, before.Revision
 		}
-		b.events = append(b.events, s.engine.event(e))
+		b.events = append(b.events, event)
 		b.reached = e.Kv.ModRevision
 	}
 	return b, nil
+}
+
+// before reads the value that an event of etcd lacks. It is gone, or etcd has left it out: it sends events of a watch that
+// has just begun a moment before it knows that their previous values are wanted, too.
+func (e *Engine) before(ctx context.Context, event store.Event) (store.KV, error) {
+	kv, err := e.get(ctx, event.Key, clientv3.WithRev(event.Revision-1))
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCompacted) {
+		err = fmt.Errorf("%w: the value before revision %d is gone", store.ErrCompacted, event.Revision)
+	}
+	return kv, err
 }
 
 func (e *Engine) event(from *clientv3.Event) store.Event {
