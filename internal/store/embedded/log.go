@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,7 +44,7 @@ type log struct {
 
 // segment is a file of the log.
 type segment struct {
-	id   uint64
+	mark
 	file vfs.File
 	// size is how far the file goes; of the last segment it is beyond the log's end.
 	size atomic.Int64
@@ -141,15 +142,15 @@ func (l *log) replace(change func(byID map[uint64]*segment)) {
 func (l *log) begin(frame []byte) (_ []byte, segment uint64, offset int64, err error) {
 	frame = append(frame[:0], make([]byte, frameHeader)...)
 	if l.last != nil && l.end < l.limit && !l.ended {
-		return frame, l.last.id, l.end, nil
+		return frame, l.last.segment, l.end, nil
 	}
 	if l.last != nil {
-		l.after = place{segment: l.last.id, offset: l.end}
+		l.after = place{segment: l.last.segment, offset: l.end}
 	}
 	if l.next, err = l.fresh(l.after.segment + 1); err != nil {
 		return nil, 0, 0, err
 	}
-	return beginUnit(frame, l.after.segment, l.after.offset), l.next.id, 0, nil
+	return beginUnit(frame, l.after.segment, l.after.offset, l.next.salt), l.next.segment, 0, nil
 }
 
 // fresh is a new segment, whose name is durable.
@@ -157,7 +158,7 @@ func (l *log) fresh(id uint64) (*segment, error) {
 	if l.ahead != nil {
 		made := <-l.ahead
 		l.ahead = nil
-		if made != nil && made.id == id {
+		if made != nil && made.segment == id {
 			return made, nil
 		}
 	}
@@ -168,7 +169,7 @@ func (l *log) fresh(id uint64) (*segment, error) {
 func (l *log) prepare() {
 	made := make(chan *segment, 1)
 	l.ahead = made
-	id := l.last.id + 1
+	id := l.last.segment + 1
 	go func() {
 		seg, err := l.create(id)
 		if err != nil {
@@ -190,7 +191,7 @@ func (l *log) create(id uint64) (*segment, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &segment{id: id, file: f}, nil
+	return &segment{mark: mark{id, uint64(rand.Int64())}, file: f}, nil
 }
 
 // write puts a frame that begin began into its place.
@@ -204,7 +205,7 @@ func (l *log) write(frame []byte) error {
 	l.mu.Lock()
 	durable := l.durable
 	l.mu.Unlock()
-	sealFrame(frame, l.last.id, l.end, durable)
+	sealFrame(frame, l.last.mark, l.end, durable)
 	if _, err := l.last.file.WriteAt(frame, l.end); err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (l *log) turnTo(seg *segment) error {
 	if err := l.sync(); err != nil {
 		return err
 	}
-	l.replace(func(byID map[uint64]*segment) { byID[seg.id] = seg })
+	l.replace(func(byID map[uint64]*segment) { byID[seg.segment] = seg })
 	l.syncing.Lock() // nobody syncs the one before for the sake of this one
 	defer l.syncing.Unlock()
 	l.mu.Lock()
@@ -281,7 +282,7 @@ func (l *log) position() place {
 	if l.last == nil {
 		return l.after
 	}
-	return place{segment: l.last.id, offset: l.end}
+	return place{segment: l.last.segment, offset: l.end}
 }
 
 // remove takes segments out of the log. Their files go with removeFiles, when nothing that is durable needs them.

@@ -11,13 +11,13 @@ import (
 // The log's format. A segment of the log is a sequence of frames; a group of commits is one frame, written at once:
 //
 //	frame    magic(4) checksum(4) length(4) durable(8) unit...
-//	unit     'b' segment end                   the segment begins; the one before it was that, and ended there
+//	unit     'b' segment end salt              the segment begins; the one before it was that, and ended there
 //	         'c' time count entry...           a commit, of the revision after the one before it
 //	         'm' count entry...                values that live, moved here from an older segment
 //	entry    checksum(4) flag revision expiry len(key) key len(value) value
 //
-// A frame's checksum covers all that follows, and the segment and the offset that it is at, so that nothing is a frame but
-// where it was written. durable is up to where the segment was on the device for certain when the frame was written: a
+// A frame's checksum covers all that follows, the segment and the offset that it is at, so that nothing is a frame but
+// where it was written, and the segment's salt, so that nobody can make a value that would be a frame. durable is up to where the segment was on the device for certain when the frame was written: a
 // frame that cannot be read is the torn end that a crash leaves, unless a later one says that it was there.
 //
 // An entry can be read by itself. Its checksum covers what follows; its key and revision tell whether it is the one that
@@ -101,28 +101,35 @@ func valueIn(record []byte, key string, revision store.Revision, at place) ([]by
 }
 
 // sealFrame completes a frame whose units are in place.
-func sealFrame(frame []byte, segment uint64, offset, durable int64) {
+func sealFrame(frame []byte, of mark, offset, durable int64) {
 	binary.LittleEndian.PutUint32(frame, frameMagic)
 	binary.LittleEndian.PutUint32(frame[8:], uint32(len(frame)))
 	binary.LittleEndian.PutUint64(frame[12:], uint64(durable))
-	binary.LittleEndian.PutUint32(frame[4:], frameChecksum(frame, segment, offset))
+	binary.LittleEndian.PutUint32(frame[4:], frameChecksum(frame, of, offset))
 }
 
-func frameChecksum(frame []byte, segment uint64, offset int64) uint32 {
-	var where [16]byte
-	binary.LittleEndian.PutUint64(where[:], segment)
-	binary.LittleEndian.PutUint64(where[8:], uint64(offset))
+// mark is what a segment's frames are marked with in their checksums. The first frame, which says the salt, is without it.
+type mark struct{ segment, salt uint64 }
+
+func frameChecksum(frame []byte, of mark, offset int64) uint32 {
+	if offset == 0 {
+		of.salt = 0
+	}
+	var where [24]byte
+	binary.LittleEndian.PutUint64(where[:], of.segment)
+	binary.LittleEndian.PutUint64(where[8:], of.salt)
+	binary.LittleEndian.PutUint64(where[16:], uint64(offset))
 	return crc32.Update(crc32.Update(0, castagnoli, where[:]), castagnoli, frame[8:])
 }
 
 // frameAt is the frame that data begins with, if there is one; data is what the segment has from the offset on.
-func frameAt(data []byte, segment uint64, offset int64) (units []byte, ok bool) {
+func frameAt(data []byte, of mark, offset int64) (units []byte, ok bool) {
 	length := frameLength(data)
 	if length < frameHeader || length > int64(len(data)) {
 		return nil, false
 	}
 	frame := data[:length:length]
-	if binary.LittleEndian.Uint32(frame[4:]) != frameChecksum(frame, segment, offset) {
+	if binary.LittleEndian.Uint32(frame[4:]) != frameChecksum(frame, of, offset) {
 		return nil, false
 	}
 	return frame[frameHeader:], true
@@ -139,9 +146,10 @@ func frameLength(data []byte) int64 {
 // frameDurable is up to where the frame says that the segment was durable.
 func frameDurable(frame []byte) int64 { return int64(binary.LittleEndian.Uint64(frame[12:])) }
 
-// beginUnit says where the segment before ended.
-func beginUnit(b []byte, before uint64, end int64) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(append(b, unitBegin), before), uint64(end))
+// beginUnit says where the segment before ended, and the new one's salt.
+func beginUnit(b []byte, before uint64, end int64, salt uint64) []byte {
+	b = binary.AppendUvarint(append(b, unitBegin), before)
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(end)), salt)
 }
 
 // appendUnit begins a unit of entries.
@@ -156,9 +164,9 @@ func appendUnit(b []byte, kind byte, time int64, entries int) []byte {
 // unit is one unit of a frame.
 type unit struct {
 	kind byte
-	// before and end are of unitBegin.
-	before uint64
-	end    int64
+	// before, end and salt are of unitBegin.
+	before, salt uint64
+	end          int64
 	// time is of unitCommit.
 	time int64
 	// entries, with their places, are of the others.
@@ -177,7 +185,7 @@ func eachUnit(units []byte, segment uint64, offset int64, use func(u *unit) erro
 		count := int64(0)
 		switch u.kind {
 		case unitBegin:
-			u.before, u.end = uint64(r.int64()), r.int64()
+			u.before, u.end, u.salt = uint64(r.int64()), r.int64(), uint64(r.int64())
 		case unitCommit:
 			u.time, count = r.int64(), r.count()
 		case unitMoves:

@@ -12,18 +12,20 @@ import (
 	"github.com/proa-dev/proa/internal/store"
 )
 
+const testSalt = 1 << 50
+
 // frameOf is a frame with some entries, sealed for a place.
 func frameOf(segment uint64, offset, durable int64, kind byte, entries ...entry) []byte {
 	frame := appendUnit(make([]byte, frameHeader), kind, 1<<40, len(entries))
 	for i := range entries {
 		frame = entries[i].append(frame)
 	}
-	sealFrame(frame, segment, offset, durable)
+	sealFrame(frame, mark{segment, testSalt}, offset, durable)
 	return frame
 }
 
 func segmentOf(id uint64, data []byte) *segment {
-	s := &segment{id: id, file: vfs.NewMemFile(data)}
+	s := &segment{mark: mark{id, testSalt}, file: vfs.NewMemFile(data)}
 	s.size.Store(int64(len(data)))
 	return s
 }
@@ -35,11 +37,11 @@ func FuzzFrames(f *testing.F) {
 	moves := frameOf(7, int64(len(whole)), int64(len(whole)), unitMoves, entry{key: "b\x00", revision: 2, expiry: math.MaxInt64, value: []byte{}})
 	f.Add(append(bytes.Clone(whole), moves...))
 	f.Add(append(make([]byte, 30), moves...))
-	f.Add(beginUnit(make([]byte, frameHeader), 6, 1<<30))
+	f.Add(beginUnit(make([]byte, frameHeader), 6, 1<<30, 1<<60))
 	f.Add(whole[frameHeader:])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sealed := append(make([]byte, frameHeader), data...)
-		sealFrame(sealed, 7, 0, 0)
+		sealFrame(sealed, mark{7, testSalt}, 0, 0)
 		for _, data := range [][]byte{data, sealed} {
 			s := segmentOf(7, data)
 			end, err := s.frames(0, int64(len(data)), func(units []byte, offset, after int64) error {
@@ -62,7 +64,7 @@ func checkUnits(t *testing.T, data, units []byte, offset int64) {
 	again := []byte{}
 	err := eachUnit(units, 7, offset, func(u *unit) error {
 		if u.kind == unitBegin {
-			again = beginUnit(again, u.before, u.end)
+			again = beginUnit(again, u.before, u.end, u.salt)
 		} else {
 			again = appendUnit(again, u.kind, u.time, len(u.entries))
 		}
@@ -101,7 +103,7 @@ func checkUnits(t *testing.T, data, units []byte, offset int64) {
 func TestEveryBitOfAFrameCounts(t *testing.T) {
 	e := entry{key: "pods/default/web", revision: 300, expiry: 12, value: []byte("value")}
 	frame := frameOf(3, 4000, 2000, unitCommit, e)
-	if _, ok := frameAt(frame, 3, 4000); !ok {
+	if _, ok := frameAt(frame, mark{3, testSalt}, 4000); !ok {
 		t.Fatal("it is no frame")
 	}
 	record := e.append(nil)
@@ -110,7 +112,7 @@ func TestEveryBitOfAFrameCounts(t *testing.T) {
 	}
 	for i := range len(frame) * 8 {
 		frame[i/8] ^= 1 << (i % 8)
-		if _, ok := frameAt(frame, 3, 4000); ok {
+		if _, ok := frameAt(frame, mark{3, testSalt}, 4000); ok {
 			t.Fatalf("bit %d flipped: it is still a frame", i)
 		}
 		frame[i/8] ^= 1 << (i % 8)
@@ -128,8 +130,11 @@ func TestEveryBitOfAFrameCounts(t *testing.T) {
 func TestFrameElsewhere(t *testing.T) {
 	e := entry{key: "a", revision: 5, value: []byte("value")}
 	frame := frameOf(3, 4000, 2000, unitCommit, e)
-	for _, elsewhere := range []place{{segment: 2, offset: 4000}, {segment: 3, offset: 3999}, {segment: 3, offset: 0}, {segment: 4000, offset: 3}} {
-		if _, ok := frameAt(frame, elsewhere.segment, elsewhere.offset); ok {
+	for _, elsewhere := range []struct {
+		mark
+		offset int64
+	}{{mark{2, testSalt}, 4000}, {mark{3, testSalt}, 3999}, {mark{3, testSalt}, 0}, {mark{4000, testSalt}, 3}, {mark{3, 0}, 4000}} {
+		if _, ok := frameAt(frame, elsewhere.mark, elsewhere.offset); ok {
 			t.Errorf("it is a frame in %v", elsewhere)
 		}
 	}

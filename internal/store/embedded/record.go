@@ -13,7 +13,7 @@ import (
 //
 //	live     revision expiry place
 //	commit   time total count { deleted len(key) key place prevRevision prevPlace }...
-//	segment  live end movedAt
+//	segment  live end movedAt salt
 //	state    revision total time segment offset
 //	number   number
 //	place    segment offset size
@@ -62,6 +62,8 @@ type segmentRecord struct {
 	end int64
 	// movedAt is the last revision at which a value was moved out of it: commits up to there may lead to what has moved.
 	movedAt store.Revision
+	// salt is that of its frames.
+	salt uint64
 }
 
 // stateRecord is what the writer must know to go on after a restart.
@@ -203,7 +205,8 @@ func (r *reader) change() (ch change, key []byte) {
 func (s segmentRecord) encode(key []byte) []byte {
 	b := binary.AppendUvarint(record(nil), uint64(s.live))
 	b = binary.AppendUvarint(b, uint64(s.end))
-	return sealRecord(key, binary.AppendUvarint(b, uint64(s.movedAt)))
+	b = binary.AppendUvarint(b, uint64(s.movedAt))
+	return sealRecord(key, binary.AppendUvarint(b, s.salt))
 }
 
 func decodeSegment(key, record []byte) (segmentRecord, error) {
@@ -211,7 +214,7 @@ func decodeSegment(key, record []byte) (segmentRecord, error) {
 	if err != nil {
 		return segmentRecord{}, err
 	}
-	s := segmentRecord{live: r.int64(), end: r.int64(), movedAt: r.revision()}
+	s := segmentRecord{live: r.int64(), end: r.int64(), movedAt: r.revision(), salt: uint64(r.int64())}
 	r.end()
 	return s, r.err
 }

@@ -17,7 +17,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(commitRecord{time: 1 << 40, total: 5000, changes: []change{
 		{key: "a", at: place{1, 20, 7}, prevRevision: 7, prev: place{1, 1 << 33, 500}},
 		{key: "", deleted: true, prevRevision: 1, prev: place{2, 0, 1}}, {key: "c", at: place{3, 0, 9}}}}.encode(key, nil))
-	f.Add(segmentRecord{live: 1000, end: 1 << 24, movedAt: 7}.encode(key))
+	f.Add(segmentRecord{live: 1000, end: 1 << 24, movedAt: 7, salt: 1 << 60}.encode(key))
 	f.Add(stateRecord{revision: 1, total: 2, time: 3, log: place{segment: 7, offset: 100}}.encode(key))
 	f.Add(encodeNumber(key, 1<<62))
 	f.Fuzz(func(t *testing.T, record []byte) {

@@ -32,7 +32,7 @@ func (l *log) open(segments map[uint64]*segmentRecord, indexed place) error {
 		if err != nil {
 			return err
 		}
-		byID[id] = seg
+		byID[id], seg.salt = seg, s.salt
 		if size := seg.size.Load(); size < s.end {
 			return fmt.Errorf("%w: %s ends at %d and should go to %d", store.ErrCorrupt, segmentName(id), size, s.end)
 		}
@@ -68,7 +68,7 @@ func (l *log) openSegment(id uint64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	seg := &segment{id: id, file: f}
+	seg := &segment{mark: mark{segment: id}, file: f}
 	seg.size.Store(info.Size())
 	return seg, nil
 }
@@ -88,7 +88,7 @@ func (s *segment) frames(offset, to int64, use func(units []byte, offset, after 
 		window = scanBytes
 		begin := offset
 		for {
-			units, ok := frameAt(data[offset-begin:], s.id, offset)
+			units, ok := frameAt(data[offset-begin:], s.mark, offset)
 			if !ok {
 				break
 			}
@@ -112,7 +112,7 @@ func (s *segment) frames(offset, to int64, use func(units []byte, offset, after 
 func (s *segment) read(from, to int64) ([]byte, error) {
 	data := make([]byte, max(0, to-from))
 	if n, err := s.file.ReadAt(data, from); n < len(data) {
-		return nil, fmt.Errorf("%s at %d: %w", segmentName(s.id), from, err)
+		return nil, fmt.Errorf("%s at %d: %w", segmentName(s.segment), from, err)
 	}
 	return data, nil
 }
@@ -133,9 +133,9 @@ func (s *segment) torn(end int64) (clean bool, err error) {
 		if !says(data[at:], end, end+int64(at)) {
 			continue // the checksum of what is long may be dear
 		}
-		if _, ok := frameAt(data[at:], s.id, end+int64(at)); ok {
+		if _, ok := frameAt(data[at:], s.mark, end+int64(at)); ok {
 			return false, fmt.Errorf("%w: no frame in %s at %d, though there was one when that at %d was written",
-				store.ErrCorrupt, segmentName(s.id), end, end+int64(at))
+				store.ErrCorrupt, segmentName(s.segment), end, end+int64(at))
 		}
 	}
 }
@@ -149,7 +149,7 @@ func says(data []byte, end, offset int64) bool {
 	return durable > end && durable <= offset
 }
 
-// beginning is where the segment before ended; begun is false if nothing is in this one.
+// beginning is where the segment before ended; begun is false if nothing is in this one. The salt is known afterwards.
 func (s *segment) beginning() (before place, begun bool, err error) {
 	units, begun := []byte(nil), false
 	_, err = s.frames(0, s.size.Load(), func(first []byte, _, _ int64) error {
@@ -163,9 +163,9 @@ func (s *segment) beginning() (before place, begun bool, err error) {
 		_, err = s.torn(0)
 		return place{}, false, err
 	}
-	err = eachUnit(units, s.id, 0, func(u *unit) error {
+	err = eachUnit(units, s.segment, 0, func(u *unit) error {
 		if u.kind == unitBegin {
-			before = place{segment: u.before, offset: u.end}
+			before, s.salt = place{segment: u.before, offset: u.end}, u.salt
 		}
 		return nil
 	})
@@ -196,7 +196,7 @@ func (w *writer) replay() (end place, err error) {
 		}
 		if before != at {
 			return at, fmt.Errorf("%w: %s goes on after %v, but no frame is in %s at %d",
-				store.ErrCorrupt, segmentName(next.id), before, segmentName(at.segment), at.offset)
+				store.ErrCorrupt, segmentName(next.segment), before, segmentName(at.segment), at.offset)
 		}
 	}
 }
@@ -220,7 +220,8 @@ func (w *writer) replayFrame(units []byte, segment uint64, offset, after int64) 
 		return err
 	}
 	w.state.log = place{segment: segment, offset: after}
-	w.segment(segment).end = after
+	record := w.segment(segment)
+	record.end, record.salt = after, w.e.log.files.byID[segment].salt
 	w.note(b)
 	return errors.Join(w.db.Apply(b, pebble.NoSync), b.Close())
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -162,6 +163,46 @@ func TestStaleFrame(t *testing.T) {
 		put(t, e, fmt.Sprint("n", i), "x")
 		opts.FS = copyOf(opts.FS.(*vfs.MemFS))
 		must(t, e.Close())
+	}
+}
+
+// TestForgedFrame has a crash tear the frame of a value that is made to look like frames: all that chance keeps from whoever
+// makes it is the salt.
+func TestForgedFrame(t *testing.T) {
+	for forger, known := range map[string]bool{"who knows the salt": true, "who does not": false} {
+		mem := vfs.NewCrashableMem()
+		e := openTest(t, Options{Dir: "/store", FS: mem})
+		put(t, e, "a", "1")
+		at := e.log.position().offset
+		of := mark{segment: 1}
+		if known {
+			of.salt = e.log.last.salt
+		}
+		// Where the forged frame will be: behind the header, the unit, and what an entry of that key and revision begins with.
+		value := make([]byte, 200)
+		prefix := int64(len(frameOf(1, 0, 0, unitCommit, entry{key: "b", revision: 2, value: value})) - len(value))
+		forged := appendUnit(make([]byte, frameHeader), unitCommit, 0, 0)
+		sealFrame(forged, of, at+prefix, at+prefix)
+		copy(value, forged)
+		put(t, e, "b", string(value))
+		fs := copyOf(mem)
+		edit(t, fs, segmentPath(1), func(data []byte) []byte {
+			if !bytes.Equal(data[at+prefix:][:len(forged)], forged) {
+				t.Fatal("the forged frame is not in its place")
+			}
+			data[at] ^= 1
+			return data
+		})
+		again, err := Open(Options{Dir: "/store", FS: fs})
+		if known {
+			if !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("by %s: %v", forger, err)
+			}
+			continue
+		}
+		must(t, err)
+		checkKeys(t, again, "a=1@1")
+		must(t, again.Close())
 	}
 }
 

@@ -309,7 +309,8 @@ func (w *writer) write(g *group) (err error) {
 			return err
 		}
 		w.state.log = w.e.log.position()
-		w.segment(w.state.log.segment).end = w.state.log.offset
+		written := w.segment(w.state.log.segment)
+		written.end, written.salt = w.state.log.offset, w.e.log.last.salt
 	}
 	w.note(g.batch)
 	g.state = w.state
