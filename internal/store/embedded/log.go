@@ -53,7 +53,7 @@ type segment struct {
 }
 
 const (
-	// logStep is by how much the last segment's file grows at a time, in writes of logPage bytes: syncing what lies within a
+	// logStep is by how much the last segment's file grows at a time at most, in writes of logPage bytes: syncing what lies within a
 	// file is one write of the device, and syncing what made it longer is another write or two of the file system's own
 	// log. Linux may keep what one write brings as one piece of its cache, all of which it counts as written again with
 	// each frame in it.
@@ -243,7 +243,7 @@ var noLog [logPage]byte
 
 // grow writes zeros behind the log, which are no frame. Without room for them it does without.
 func (l *log) grow() error {
-	size := l.end + logStep
+	size := l.end + min(logStep, l.limit)
 	l.last.size.Store(l.end)
 	for at := l.end; at < size; {
 		page := min(logPage-at%logPage, size-at) // to the next boundary

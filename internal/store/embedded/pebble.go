@@ -48,9 +48,9 @@ func (e *Engine) pebbleOptions(memory *memory) *pebble.Options {
 	for i := range o.Levels {
 		// Creates look for keys that are not there; with a filter they find out without reading.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		// Large enough that the index of a million values stays in the cache, small enough that an update
-		// does not unpack too much to find the value before it.
-		o.Levels[i].BlockSize = 16 << 10
+		// Some fifty keys: large enough that where the blocks of a million keys are stays in the cache, small enough that an
+		// update does not unpack too much to find one, nor a read take long to find that a block is damaged.
+		o.Levels[i].BlockSize = 4 << 10
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
 	return o
