@@ -77,8 +77,8 @@ BENCH = cd test/bench && $(GO) run . -proa "$(abspath $(BIN))" -tools "$(abspath
 fuzz: ## every fuzzer for FUZZ=30s
 	@scripts/fuzz $(FUZZ)
 
-soak: ## power cuts, kills, faults and damage of the store, each SOAK=2000 times
-	PROA_STORE_ROUNDS=$(SOAK) $(GO) test -count=1 -timeout 5h -run 'Crash|Kill|Failed|Damage|Past' -v ./internal/store/embedded
+soak: ## power cuts, kills, faults, damage and restarts of the store, each SOAK=2000 times
+	PROA_STORE_ROUNDS=$(SOAK) $(GO) test -count=1 -timeout 5h -run 'Crash|Kill|Failed|Damage|Past|Replay' -v ./internal/store/embedded
 
 clean: ## remove what was built
 	rm -rf bin
