@@ -179,8 +179,11 @@ func TestNoSpace(t *testing.T) {
 		t.Fatalf("get: %d, %v; want %d", kv.Revision, err, last)
 	}
 	d.room.Add(8 << 20)
-	time.Sleep(2 * roomCheck)
-	rev, err := e.Commit(ctx, store.Op{Key: "a", Value: []byte("1"), Expect: last})
+	var rev store.Revision
+	waitFor(t, "room to be noticed", func() bool {
+		rev, err = e.Commit(ctx, store.Op{Key: "a", Value: []byte("1"), Expect: last})
+		return !errors.Is(err, store.ErrNoSpace)
+	})
 	if err != nil || rev != last+1 {
 		t.Fatalf("with room again: revision %d after %d, %v", rev, last, err)
 	}
@@ -297,7 +300,7 @@ func TestNoSpaceInSync(t *testing.T) {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 20_000 {
+	for range 60_000 {
 		if done() {
 			return
 		}

@@ -93,9 +93,10 @@ func TestCollectOnFullDevice(t *testing.T) {
 	}
 	free := d.room.Load()
 	must(t, e.Compact(ctx, 1<<60))
-	waitFor(t, "room", func() bool {
+	waitFor(t, "room", func() bool { return d.room.Load() > free+1<<20 })
+	waitFor(t, "a commit", func() bool {
 		_, err := e.Commit(ctx, store.Op{Key: "after", Value: value, Expect: store.AnyRevision})
-		return err == nil && d.room.Load() > free+1<<20
+		return err == nil
 	})
 	must(t, e.Failure())
 	waitFor(t, "values to be moved", func() bool { return movesIn(t, e) > 0 })
