@@ -131,7 +131,7 @@ func (q *queue) take(g *group) (whole bool) {
 	rest := copy(q.waiting, q.waiting[n:])
 	clear(q.waiting[rest:])
 	q.waiting = q.waiting[:rest]
-	if rest > 0 {
+	if rest > 0 || q.closed {
 		q.signal()
 	}
 	return rest > 0 || q.closed

@@ -65,23 +65,28 @@ func newWriter(e *Engine, db *pebble.DB, segments map[uint64]*segmentRecord) *wr
 
 // group gathers the next group and writes it, and takes the device for it. It is nil if there will be no more.
 func (w *writer) group() *group {
-	<-w.turn
-	defer func() { w.turn <- struct{}{} }()
-	for !w.e.queue.drained() {
+	for {
 		<-w.e.queue.filled
-		g := &group{expiry: never}
-		whole := w.add(g)
-		if len(g.requests) == 0 {
-			continue
+		<-w.turn
+		if w.e.queue.drained() {
+			w.turn <- struct{}{}
+			w.e.queue.signal() // for the next one who waits, to end as well
+			return nil
 		}
-		w.gather(g, whole)
-		g.err = w.write(g)
-		return g
+		g := &group{expiry: never}
+		if whole := w.add(g); len(g.requests) > 0 {
+			w.gather(g, whole)
+			g.err = w.write(g)
+		}
+		w.turn <- struct{}{}
+		if len(g.requests) > 0 {
+			return g
+		}
 	}
-	return nil
 }
 
-// gather adds to the group what comes until the device is free.
+// gather adds to the group what comes until the device is free. Of what has come, another carrier may know, who waits for
+// the turn.
 func (w *writer) gather(g *group, whole bool) {
 	for {
 		filled := w.e.queue.filled
@@ -90,6 +95,9 @@ func (w *writer) gather(g *group, whole bool) {
 		}
 		select {
 		case <-w.device:
+			if !whole {
+				w.add(g)
+			}
 			return
 		case <-filled:
 			whole = w.add(g)
