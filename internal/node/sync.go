@@ -59,7 +59,7 @@ func (a *Agent) sync(ctx context.Context, k informer.Key) (again time.Duration, 
 	case r != nil && revision(p) < r.wrote, r != nil && r.done:
 		return 0, nil // the informer has yet to see what was written
 	case r != nil && r.holds(p):
-		return 0, nil // it has just seen that
+		return r.pause(), nil // it has just seen that, or it was called for what was there before
 	case r == nil:
 		if r, err = a.take(ctx, k, p, m); err != nil {
 			return 0, err
@@ -93,10 +93,15 @@ func (a *Agent) live(ctx context.Context, p *corev1.Pod, r *record) (again time.
 		return 0, err
 	}
 	r.settled, r.due = true, plan.Again
-	if !plan.Again.IsZero() {
-		again = max(time.Until(plan.Again), time.Millisecond)
+	return r.pause(), nil
+}
+
+// pause is for how long time alone changes nothing; 0 is for ever.
+func (r *record) pause() time.Duration {
+	if r.due.IsZero() {
+		return 0
 	}
-	return again, nil
+	return max(time.Until(r.due), time.Millisecond)
 }
 
 // holds tells whether a pod is as it was written last, and nothing has happened since.
