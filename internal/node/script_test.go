@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,8 +89,11 @@ func runScript(t *testing.T, text string) string {
 	}
 	cancel()
 	s.stop()
-	return s.out.String()
+	return uids.ReplaceAllString(s.out.String(), "UID")
 }
+
+// uids are numbered by what else was made before, such as the node's Lease.
+var uids = regexp.MustCompile(`00000000-0000-4000-8000-\d{12}`)
 
 func (s *script) command(line string) {
 	verb, rest, _ := strings.Cut(line, " ")
