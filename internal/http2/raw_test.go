@@ -341,6 +341,24 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A request that is answered before its body has come is reset without an error. What the client had on its way then is
+// taken silently, but a mistake is one all the same.
+func TestAMistakeAfterAnEarlyAnswer(t *testing.T) {
+	hs := serveOurs(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "early") }), &Server{})
+	r := newRaw(t, dial(t, hs))
+	r.headers(1, r.get(), false)
+	for _, want := range []string{"1: early", "1: reset NO_ERROR"} {
+		if got := r.outcome(); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	r.must(r.WriteData(1, false, []byte("under way")))
+	r.must(r.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, 1, make([]byte, 4)))
+	if got := r.outcome(); got != "1: reset PROTOCOL_ERROR" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAStreamErrorLeavesTheConnection(t *testing.T) {
 	hs := serveOurs(t, echoed, &Server{})
 	r := newRaw(t, dial(t, hs))

@@ -139,13 +139,14 @@ func onStream(h frameHeader, name string) error {
 	return nil
 }
 
-// breakOff ends a stream in which the client made a mistake.
+// breakOff ends a stream in which the client made a mistake, or tells of one that was made after its end. What was only
+// under way when this side reset the stream is no mistake, and does not come here.
 func (c *conn) breakOff(e streamError) error {
 	c.mu.Lock()
 	st := c.streams[e.id]
 	if st != nil {
 		c.reset(st, e.code, errReset)
-	} else if !c.wasReset(e.id) {
+	} else {
 		o := c.output()
 		o.b = appendReset(o.b, e.id, e.code)
 	}
