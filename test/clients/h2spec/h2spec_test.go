@@ -18,11 +18,12 @@ import (
 	"github.com/proa-dev/proa/test/clients/cluster"
 )
 
-// open lets anybody list and create configmaps. The suite sends no credentials, and its mistakes in the middle of a
-// request's body need a handler that waits for the body: one that refuses the request answers before the mistake.
+// open lets anybody watch and create configmaps. The suite sends no credentials, and its mistakes in the middle of a
+// request need a handler that is still at work: one that refuses the request, or lists what there is, has answered before the
+// mistake, and what is wrong about a stream that is over is nobody's business.
 const open = `
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: h2spec},
-  rules: [{apiGroups: [""], resources: [configmaps], verbs: [list, create]}]}
+  rules: [{apiGroups: [""], resources: [configmaps], verbs: [watch, create]}]}
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: h2spec},
   roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: h2spec},
@@ -41,8 +42,9 @@ func TestHTTP2IsWhatItSays(t *testing.T) {
 		t.Fatalf("kubectl apply: %v\n%s", err, out)
 	}
 	anybody := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	cluster.Eventually(t, "anybody may list", func() error {
-		answer, err := anybody.Get(c.URL + "/api/v1/namespaces/default/configmaps")
+	const path = "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1"
+	cluster.Eventually(t, "anybody may watch", func() error {
+		answer, err := anybody.Get(c.URL + path)
 		if err != nil {
 			return err
 		}
@@ -61,7 +63,7 @@ func TestHTTP2IsWhatItSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	ok, err := h2spec.Run(&config.Config{
-		Host: u.Hostname(), Port: port, Path: "/api/v1/namespaces/default/configmaps", TLS: true, Insecure: true, Strict: true,
+		Host: u.Hostname(), Port: port, Path: path, TLS: true, Insecure: true, Strict: true,
 		// The suite waits this long where no answer is the right one, and a busy machine is slow.
 		Timeout: 5 * time.Second, MaxHeaderLen: 4000,
 	})
