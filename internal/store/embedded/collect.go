@@ -77,10 +77,11 @@ func (c *collector) collect() (more bool, err error) {
 	}
 	var unneeded []uint64
 	var worst uint64
+	var end int64
 	err = c.e.do(func(w *writer, _ *group) error {
 		unneeded, worst = c.choose(w)
 		if len(unneeded) == 0 && worst != 0 {
-			c.done[worst] = true // or it will be
+			c.done[worst], end = true, w.segments[worst].end // or it will be
 		}
 		return nil
 	})
@@ -90,7 +91,7 @@ func (c *collector) collect() (more bool, err error) {
 	case len(unneeded) > 0:
 		return true, c.remove(unneeded)
 	case worst != 0:
-		return true, c.empty(worst)
+		return true, c.empty(worst, end)
 	}
 	return false, nil
 }
@@ -145,8 +146,8 @@ func (c *collector) remove(ids []uint64) error {
 	return c.e.log.removeFiles(ids)
 }
 
-// empty moves the present values out of a segment.
-func (c *collector) empty(id uint64) error {
+// empty moves the present values out of a segment that was written up to the end.
+func (c *collector) empty(id uint64, end int64) error {
 	v, err := c.e.readers.acquire()
 	if err != nil {
 		return err
@@ -156,11 +157,7 @@ func (c *collector) empty(id uint64) error {
 	if seg == nil {
 		return fmt.Errorf("%w: %s is missing", store.ErrCorrupt, segmentName(id))
 	}
-	end, err := c.end(v, id)
-	if err != nil {
-		return err
-	}
-	m := mover{e: c.e, view: v, from: id}
+	m := mover{e: c.e, view: v}
 	to, err := seg.frames(0, end, func(units []byte, offset, _ int64) error {
 		return eachUnit(units, id, offset, m.add)
 	})
@@ -173,25 +170,10 @@ func (c *collector) empty(id uint64) error {
 	return m.move()
 }
 
-// end is how far the segment is written.
-func (c *collector) end(v *view, id uint64) (int64, error) {
-	k := segmentKey(id)
-	var s segmentRecord
-	found, err := v.get(k, func(record []byte) (err error) {
-		s, err = decodeSegment(k, record)
-		return err
-	})
-	if err == nil && !found {
-		err = damaged(k, "missing")
-	}
-	return s.end, err
-}
-
 // mover moves values from a segment to the end of the log.
 type mover struct {
 	e     *Engine
 	view  *view
-	from  uint64
 	found []found
 	bytes int64
 }

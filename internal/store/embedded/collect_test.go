@@ -391,7 +391,7 @@ func TestMoveOfWhatChanged(t *testing.T) {
 	must(t, err)
 	defer e.readers.giveBack(v)
 	end := e.log.position()
-	mv := mover{e: e, view: v, from: end.segment}
+	mv := mover{e: e, view: v}
 	_, err = v.files.byID[end.segment].frames(0, end.offset, func(units []byte, offset, _ int64) error {
 		return eachUnit(units, end.segment, offset, mv.add)
 	})
@@ -419,7 +419,12 @@ func TestMovedStaysForTheHistory(t *testing.T) {
 	m := newModel(rand.New(rand.NewPCG(1, 1)))
 	m.put(t, e, 0, "a", "1")
 	m.put(t, e, 0, "b", "2")
-	must(t, e.collector.empty(1))
+	v, err := e.readers.acquire()
+	must(t, err)
+	records, err := segmentRecords(v.snap)
+	e.readers.giveBack(v)
+	must(t, err)
+	must(t, e.collector.empty(1, records[1].end))
 	if at := liveOf(t, e, "a").at; at.segment == 1 {
 		t.Fatal("nothing was moved")
 	}

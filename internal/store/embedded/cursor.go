@@ -11,10 +11,11 @@ type cursor struct {
 	view *view
 	it   *pebble.Iterator
 	// key and live are those that it stands on.
-	key  string
-	live liveRecord
-	err  error
-	run  run
+	key   string
+	live  liveRecord
+	begun bool
+	err   error
+	run   run
 }
 
 // cursor begins before the first key; the range ends with the last one if end is empty.
@@ -32,16 +33,14 @@ func (v *view) cursor(start, end string) (*cursor, error) {
 
 // next is false at the end, and after an error.
 func (c *cursor) next() bool {
-	valid := false
-	switch {
-	case c.err != nil:
+	if c.err != nil {
 		return false
-	case !c.it.Valid():
-		valid = c.it.First()
-	default:
-		valid = c.it.Next()
 	}
-	if !valid {
+	step := c.it.Next
+	if !c.begun {
+		c.begun, step = true, c.it.First
+	}
+	if !step() {
 		if err := c.it.Error(); err != nil {
 			c.err = readError([]byte(c.key), err)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 // log is where commits become durable and where values stay. It is a row of segments, which are files; the last one is
-// written to, at its end. The index (Pebble) says where each value is. Place.go has the format, collect.go how the space
+// written to, at its end. The index (Pebble) says where each value is. The file place.go has the format, collect.go how the space
 // of what is dead is had back.
 //
 // Who holds the writer's turn may write; anybody may read, from a segments that they hold.
@@ -53,9 +53,9 @@ type segment struct {
 }
 
 const (
-	// logStep is by how much the last segment's file grows at a time at most, in writes of logPage bytes: syncing what lies within a
-	// file is one write of the device, and syncing what made it longer is another write or two of the file system's own
-	// log. Linux may keep what one write brings as one piece of its cache, all of which it counts as written again with
+	// logStep is by how much the last segment's file grows at a time at most, in writes of logPage bytes: syncing what lies
+	// within a file is one write of the device, and syncing what made it longer is another write or two of the file system's
+	// own log. Linux may keep what one write brings as one piece of its cache, all of which it counts as written again with
 	// each frame in it.
 	logStep = 256 << 10
 	logPage = 4 << 10
@@ -71,7 +71,7 @@ func newLog(d *disk, opts Options) *log {
 	if limit == 0 {
 		limit = min(max(opts.WatchHistoryBytes/8, minSegment), maxSegment)
 	}
-	return &log{disk: d, dir: opts.Dir, limit: limit, files: newSegments(nil)}
+	return &log{disk: d, dir: opts.Dir, limit: limit, files: newSegments(map[uint64]*segment{})}
 }
 
 const segmentFormat = "log-%08d"
@@ -128,10 +128,7 @@ func (s *segments) release() {
 
 // replace changes what the log's files are.
 func (l *log) replace(change func(byID map[uint64]*segment)) {
-	byID := make(map[uint64]*segment, len(l.files.byID)+1)
-	for id, s := range l.files.byID {
-		byID[id] = s
-	}
+	byID := maps.Clone(l.files.byID)
 	change(byID)
 	old := l.files
 	l.files = newSegments(byID)
@@ -317,15 +314,13 @@ func (l *log) close(failed <-chan struct{}) {
 	l.files.release()
 }
 
-// read fetches the value at a place, which must be that of the key and the revision. The value is a part of buf, or of what
-// takes its place.
-func (s *segments) read(buf []byte, key string, revision store.Revision, at place) (value, used []byte, err error) {
-	record, err := s.bytes(buf, at)
+// read fetches the value at a place, which must be that of the key and the revision.
+func (s *segments) read(key string, revision store.Revision, at place) ([]byte, error) {
+	record, err := s.bytes(nil, at)
 	if err != nil {
-		return nil, buf, fmt.Errorf("reading %q: %w", key, err)
+		return nil, fmt.Errorf("reading %q: %w", key, err)
 	}
-	value, err = valueIn(record, key, revision, at)
-	return value, record, err
+	return valueIn(record, key, revision, at)
 }
 
 // left is how much the segment's file has from the place on.
@@ -336,7 +331,7 @@ func (s *segments) left(at place) int64 {
 	return 0
 }
 
-// bytes fetches what is at a place.
+// bytes fetches what is at a place, into buf if it is large enough.
 func (s *segments) bytes(buf []byte, at place) ([]byte, error) {
 	seg := s.byID[at.segment]
 	if seg == nil {

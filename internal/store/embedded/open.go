@@ -17,13 +17,13 @@ import (
 
 // A marker file says that a directory is ours and in which format, so that nothing of Pebble touches a
 // directory that is not, or that a later version has written. It also has the revision at the last orderly
-// end: damage in the last block of Pebble's log looks like the torn end that a crash leaves, and Pebble
-// drops what follows; a store that comes up below that revision has lost commits that way.
+// end: damage in the last frame of the log looks like the torn end that a crash leaves, and what follows is
+// dropped; a store that comes up below that revision has lost commits that way.
 const (
 	markerName    = "PROA-STORE"
 	markerText    = "proa store, format %d, closed at revision %d\n"
 	formatVersion = 2
-	// oldestFormat had the values in Pebble.
+	// Before oldestFormat, Pebble had the values.
 	oldestFormat = 2
 )
 

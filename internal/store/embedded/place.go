@@ -17,8 +17,9 @@ import (
 //	entry    checksum(4) flag revision expiry len(key) key len(value) value
 //
 // A frame's checksum covers all that follows, the segment and the offset that it is at, so that nothing is a frame but
-// where it was written, and the segment's salt, so that nobody can make a value that would be a frame. durable is up to where the segment was on the device for certain when the frame was written: a
-// frame that cannot be read is the torn end that a crash leaves, unless a later one says that it was there.
+// where it was written, and the segment's salt, so that nobody can make a value that would be a frame. durable is up to
+// where the segment was on the device for certain when the frame was written: a frame that cannot be read is the torn end
+// that a crash leaves, unless a later one says that it was there.
 //
 // An entry can be read by itself. Its checksum covers what follows; its key and revision tell whether it is the one that
 // was looked for.
@@ -47,11 +48,6 @@ type entry struct {
 	revision store.Revision
 	expiry   int64
 	value    []byte
-}
-
-func (e *entry) size() int {
-	return checksumLen + 1 + uvarintLen(uint64(e.revision)) + uvarintLen(uint64(e.expiry)) +
-		uvarintLen(uint64(len(e.key))) + len(e.key) + uvarintLen(uint64(len(e.value))) + len(e.value)
 }
 
 func (e *entry) append(b []byte) []byte {

@@ -305,14 +305,6 @@ func (r *reader) end() {
 	}
 }
 
-func uvarintLen(v uint64) int {
-	n := 1
-	for ; v >= 0x80; v >>= 7 {
-		n++
-	}
-	return n
-}
-
 func boolByte(b bool) byte {
 	if b {
 		return 1

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -260,11 +261,9 @@ func (w *writer) replayMoves(b *pebble.Batch, u *unit) error {
 // endAt begins writing where replay has ended: in the same segment if nothing is behind that, or in a new one.
 func (l *log) endAt(at place) error {
 	l.after = at
-	for id := range l.files.byID {
-		if id > at.segment {
-			l.remove([]uint64{id}) // made ahead, and not begun
-		}
-	}
+	l.replace(func(byID map[uint64]*segment) {
+		maps.DeleteFunc(byID, func(id uint64, _ *segment) bool { return id > at.segment }) // made ahead, and not begun
+	})
 	last := l.files.byID[at.segment]
 	if last == nil {
 		return nil

@@ -62,8 +62,7 @@ func (v *view) live(key string) (live liveRecord, err error) {
 
 // value reads what a commit wrote to the key.
 func (v *view) value(key string, revision store.Revision, at place) ([]byte, error) {
-	value, _, err := v.files.read(nil, key, revision, at)
-	return value, err
+	return v.files.read(key, revision, at)
 }
 
 // readError names the record that could not be read.

@@ -179,8 +179,7 @@ func (w *writer) value(key string, was present) ([]byte, error) {
 	if was.value != nil {
 		return was.value, nil
 	}
-	value, _, err := w.e.log.files.read(nil, key, was.revision, was.at)
-	return value, err
+	return w.e.log.files.read(key, was.revision, was.at)
 }
 
 // put writes a request's effects into the group, under the next revision.
