@@ -437,3 +437,18 @@ func TestMovedStaysForTheHistory(t *testing.T) {
 	waitFor(t, "the segments to go", func() bool { return !slices.Contains(segmentFiles(t, opts.FS), 1) })
 	m.check(t, e)
 }
+
+// TestFilesChangeWhileOpening has the collector, and commits that begin a segment each, change the log's files from the moment
+// that a store is open. Who still reads those of before holds them from before that.
+func TestFilesChangeWhileOpening(t *testing.T) {
+	fs := vfs.NewMem()
+	for round := range 200 {
+		e, err := Open(Options{Dir: "/store", FS: fs, segmentBytes: 1, WatchHistoryBytes: 1})
+		must(t, err)
+		for i := range 5 {
+			put(t, e, fmt.Sprint("k", (round+i)%7), "value")
+		}
+		recount(t, e) // and everything can be read
+		must(t, e.Close())
+	}
+}

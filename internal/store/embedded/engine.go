@@ -55,6 +55,7 @@ func (e *Engine) start(first *view, oldest store.Revision) {
 	e.collector = &collector{e: e, wake: make(chan struct{}, 1), done: make(map[uint64]bool)}
 	e.syncer = &syncer{e: e}
 	e.stop = make(chan struct{})
+	files := first.files.hold() // before anybody can replace the view
 	for range carriers {
 		e.pipeline.Go(e.carry)
 	}
@@ -63,7 +64,6 @@ func (e *Engine) start(first *view, oldest store.Revision) {
 	e.background.Go(func() { e.expirer.run(e.stop) })
 	e.background.Go(func() { e.collector.run(e.stop) })
 	e.collector.look()
-	files := first.files.hold()
 	e.background.Go(func() {
 		defer files.release()
 		files.prefetch(e.stop)

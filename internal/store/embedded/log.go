@@ -96,8 +96,11 @@ func newSegments(byID map[uint64]*segment) *segments {
 	return files
 }
 
+// hold is for who has them from one who holds them.
 func (s *segments) hold() *segments {
-	s.refs.Add(1)
+	if s.refs.Add(1) == 1 {
+		panic("segments are held that nobody held any more")
+	}
 	return s
 }
 
